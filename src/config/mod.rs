@@ -1,0 +1,3 @@
+//! Settings as written (inputs, `touchdown.yml`, flags) → a valid plan. Every mistake is reported at once, before any network call.
+
+pub mod plan;

@@ -1,0 +1,194 @@
+//! A valid plan: what the modes and the engine work from. Nothing in it needs checking again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::record::{GroupPlan, OnTrouble};
+use crate::health::HealthSettings;
+use crate::target::{EnvChange, InFlight, TaskWhat};
+use crate::values::{PinnedImage, Secret, ServiceName, Share};
+
+/// Everything a run will do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What to do.
+    pub mode: Mode,
+    /// The services, in the order written.
+    pub services: Vec<ServicePlan>,
+    /// Every service is in exactly one; `after` is checked for cycles.
+    pub groups: Vec<GroupPlan>,
+    /// How to sign in.
+    pub auth: Auth,
+    /// Stages skipped by flag.
+    pub skip: Skip,
+    /// The environment asked for, if one.
+    pub environment: Option<String>,
+    /// Lines a person should know before anything starts (overridden endpoints, waived health).
+    pub notes: Vec<String>,
+}
+
+/// The modes of the interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// The whole walk.
+    Deploy,
+    /// What would change.
+    Plan,
+    /// Health of what runs now.
+    Verify,
+    /// Back to the last known-good release, or to this one.
+    Rollback {
+        /// The platform's name of the release.
+        to: Option<String>,
+    },
+    /// The releases.
+    History,
+    /// The walk against the simulator, with this fault.
+    Rehearse {
+        /// Name of the fault; `None`: a good deploy.
+        fault: Option<String>,
+    },
+}
+
+/// Stages skipped by flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Skip {
+    /// `skip-push`
+    pub push: bool,
+    /// `skip-migrate`
+    pub migrate: bool,
+    /// `skip-deploy`
+    pub deploy: bool,
+    /// `skip-verify`
+    pub verify: bool,
+}
+
+/// One service. What the post step needs of it is serialised into the journal: never an environment value, never a secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServicePlan {
+    /// The key in the file, or the service's own name.
+    pub name: ServiceName,
+    /// The service's name on the platform.
+    pub service: String,
+    /// The platform with its own settings.
+    pub target: TargetPlan,
+    /// What to deploy; absent only for modes that deploy nothing.
+    pub image: Option<ImageSource>,
+    /// Which container takes the image.
+    pub container: Option<String>,
+    /// Changes to the environment; not in the journal.
+    #[serde(skip)]
+    pub env: BTreeMap<String, EnvChange>,
+    /// The platform's secret references; not in the journal.
+    #[serde(skip)]
+    pub secrets: BTreeMap<String, String>,
+    /// Health.
+    pub health: HealthSettings,
+    /// Shares for the new release.
+    pub steps: Vec<Share>,
+    /// Hold time between them.
+    pub hold: Duration,
+    /// What to do when another deployment runs.
+    pub in_flight: InFlight,
+    /// A failure of this service.
+    pub on_failure: OnTrouble,
+    /// A job first of all.
+    pub before: Option<JobPlan>,
+    /// A job between prepare and apply.
+    pub migrate: Option<JobPlan>,
+    /// For the whole service.
+    pub timeout: Duration,
+    /// For putting it back.
+    pub rollback_timeout: Duration,
+}
+
+/// A platform with its own settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetPlan {
+    /// Amazon ECS.
+    Ecs(crate::target::ecs::EcsSettings),
+}
+
+/// Where the image comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSource {
+    /// Deployed as written; nothing is read from its registry.
+    Pinned(PinnedImage),
+    /// A tag whose digest the registry tells.
+    Tagged {
+        /// Registry host and repository.
+        repository: String,
+        /// The tag.
+        tag: String,
+    },
+}
+
+/// A migration or a backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobPlan {
+    /// What to run.
+    pub what: TaskWhat,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// What a cancellation does to it.
+    pub on_cancel: JobOnCancel,
+    /// Whether the old release can still run after it.
+    pub rollback: JobRollback,
+}
+
+/// What a cancellation does to a running job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobOnCancel {
+    /// It runs to its end.
+    #[default]
+    Finish,
+    /// It is stopped.
+    Stop,
+}
+
+/// Whether the old release can still run after a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobRollback {
+    /// It can.
+    #[default]
+    Safe,
+    /// It cannot: no automatic rollback after it.
+    Unsafe,
+}
+
+/// How to sign in.
+#[derive(Debug, Clone, Default)]
+pub struct Auth {
+    /// AWS.
+    pub aws: AwsAuth,
+}
+
+/// How to sign in to AWS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwsAuth {
+    /// The role to assume by web identity; `None`: the usual chain of the SDKs.
+    pub role: Option<String>,
+    /// Region where a service names none.
+    pub region: Option<String>,
+    /// Fails when signed in anywhere else.
+    pub expected_account: Option<String>,
+    /// Session length.
+    pub role_duration: Option<Duration>,
+    /// Session name; default `touchdown-<run id>`.
+    pub session_name: Option<String>,
+    /// Sent with the last role of the chain.
+    #[serde(skip)]
+    pub external_id: Option<ExternalId>,
+    /// Roles assumed one after the other from the first.
+    pub role_chain: Vec<String>,
+}
+
+/// An external id: not a credential, but not for logs either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalId(pub Secret);

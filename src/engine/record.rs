@@ -1,0 +1,277 @@
+//! What the journal holds: one record per line, appended before it is acted on. State is the fold of these and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::failure::Failure;
+use crate::health::Baseline;
+use crate::target::{Arrival, Captured, Opaque, Prepared, Step, TaskHandle};
+use crate::values::{PinnedImage, RunId, ServiceName};
+
+/// The journal's format; another number is refused, never guessed at.
+pub const FORMAT: u16 = 1;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// 0, 1, 2, … without a gap.
+    pub seq: u32,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened or is about to.
+    pub record: Record,
+}
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// The first line.
+    Opened(Opening),
+    /// A service's plan, with its settings as post will need them, without secrets.
+    Planned {
+        /// Which service.
+        service: ServiceName,
+        /// Its target, as users write it: `ecs`.
+        target: String,
+        /// The settings post rebuilds the target from.
+        settings: serde_json::Value,
+    },
+    /// An image was pinned, with or without a push.
+    Pinned {
+        /// Which service.
+        service: ServiceName,
+        /// The image.
+        image: PinnedImage,
+    },
+    /// Something a person should know; at most one annotation is made of all of them.
+    Noted {
+        /// Which service, if one.
+        service: Option<ServiceName>,
+        /// The note.
+        note: String,
+    },
+    /// Something happened to a service.
+    Service {
+        /// Which service.
+        name: ServiceName,
+        /// What.
+        event: Event,
+    },
+    /// The group stands: from here nothing is undone.
+    Committed {
+        /// Index into `Opening::groups`.
+        group: u16,
+    },
+    /// Tidied up.
+    Finished {
+        /// Index into `Opening::groups`.
+        group: u16,
+    },
+    /// A signal: nothing new starts.
+    Interrupted {
+        /// `SIGINT`, `SIGTERM`, or who asked.
+        by: String,
+    },
+    /// The post step took over.
+    TakenOver,
+}
+
+/// The first line of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opening {
+    /// [`FORMAT`].
+    pub format: u16,
+    /// Which run.
+    pub run: RunId,
+    /// `deploy`, `rollback`, `rehearse`, …
+    pub mode: String,
+    /// Where the run came from, for the report.
+    pub origin: Origin,
+    /// The groups; every service is in exactly one.
+    pub groups: Vec<GroupPlan>,
+    /// Stages skipped by flag: `push`, `verify`, …
+    pub skipped: Vec<String>,
+}
+
+/// Where a run came from: claims and variables, for people.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// `owner/name`.
+    pub repository: String,
+    /// The commit.
+    pub commit: String,
+    /// Branch or tag.
+    pub reference: String,
+    /// The environment, where the job has one.
+    pub environment: Option<String>,
+    /// Address of the run.
+    pub run_url: Option<String>,
+}
+
+/// Services that stand or fall together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupPlan {
+    /// The members.
+    pub members: Vec<MemberPlan>,
+    /// What a failure does.
+    pub on_failure: OnTrouble,
+    /// What a cancellation does.
+    pub on_cancel: OnTrouble,
+}
+
+/// One member of a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberPlan {
+    /// Which service.
+    pub service: ServiceName,
+    /// Services that must be verified (same group) or committed (another group) first.
+    pub after: Vec<ServiceName>,
+}
+
+/// What happens to what was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnTrouble {
+    /// It is put back.
+    #[default]
+    Rollback,
+    /// It is left as it is.
+    Leave,
+}
+
+/// A job beside the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// `before`: a backup, first of all.
+    Before,
+    /// `migrate`: between prepare and apply.
+    Migrate,
+}
+
+/// What happened to one service, or is about to (…Started, Advancing).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// An earlier run was lost while it changed this service; what it left is being put back first.
+    RepairStarted {
+        /// Which run.
+        lost: RunId,
+    },
+    /// It is put back.
+    Repaired {
+        /// What serves again.
+        revision: String,
+    },
+    /// Snapshot and baseline.
+    Captured {
+        /// What stood before.
+        captured: Captured<Opaque>,
+        /// What answered before.
+        baseline: Baseline,
+    },
+    /// A job is about to start.
+    JobStarted {
+        /// Which.
+        job: Job,
+    },
+    /// The platform has it.
+    JobRunning {
+        /// Which.
+        job: Job,
+        /// The platform's name of it.
+        handle: TaskHandle,
+    },
+    /// It ended well.
+    JobEnded {
+        /// Which.
+        job: Job,
+        /// Its last lines.
+        tail: Vec<String>,
+    },
+    /// The release has a name.
+    Prepared {
+        /// What was made.
+        prepared: Prepared<Opaque>,
+    },
+    /// The platform is about to be pointed at it.
+    ApplyStarted,
+    /// The platform took it.
+    Applied,
+    /// The platform says it has arrived.
+    Settled {
+        /// Addresses and facts.
+        arrival: Arrival,
+    },
+    /// Proven at the present share.
+    Verified {
+        /// The lines that prove it.
+        proof: Vec<String>,
+    },
+    /// About to be given a larger share.
+    Advancing {
+        /// Which.
+        step: Step,
+    },
+    /// It has it.
+    Advanced {
+        /// Which.
+        step: Step,
+    },
+    /// It will not be.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// What was changed is about to be put back.
+    UndoStarted,
+    /// The platform has begun.
+    UndoBegun {
+        /// What is observed until it serves again.
+        release: Opaque,
+    },
+    /// Nothing was there to put back: the platform had done it, or never changed.
+    UndoneAlready,
+    /// Put back, and proven.
+    RolledBack {
+        /// The lines that prove it.
+        proof: Vec<String>,
+    },
+    /// Could not be put back.
+    RollbackFailed {
+        /// Why.
+        failure: Failure,
+        /// What a person can type.
+        by_hand: Vec<String>,
+    },
+    /// Somebody else's deployment serves; left alone.
+    Superseded {
+        /// What serves.
+        by: String,
+    },
+}
+
+/// How a service stands in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The new release serves, proven.
+    Live,
+    /// The release that was asked for served already, proven.
+    Unchanged,
+    /// Nothing of it was changed.
+    Untouched,
+    /// Put back, proven.
+    RolledBack,
+    /// Being put back; the end was not seen.
+    RollingBack,
+    /// Somebody else's deployment serves.
+    Superseded,
+    /// Left as asked, or because a rollback would hurt.
+    Failed,
+    /// A rollback failed.
+    Stuck,
+    /// Not ended.
+    Underway,
+}

@@ -1,0 +1,152 @@
+//! The one error type: what happened, why (the platform's own words), what to do about it.
+//! Code branches on `Kind` only; prose is for people. Text here may be foreign: whoever prints it disarms it.
+
+use serde::{Deserialize, Serialize};
+
+/// Every fallible function below `main` answers with this.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// What sort of failure it is: the only part of a [`Failure`] that code may branch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The user's settings are wrong; nothing was touched.
+    Config,
+    /// A cloud refused: who is asking lacks a permission or a trust.
+    Denied,
+    /// Something named does not exist.
+    Missing,
+    /// The platform is in a state that forbids this now.
+    Conflict,
+    /// Worth another try: throttled, unreachable, or a server error.
+    Transient,
+    /// A deadline of ours passed.
+    TimedOut,
+    /// The release itself is bad: it crashes, does not answer, or answers wrongly.
+    Unhealthy,
+    /// Another deployment took the place of ours.
+    Superseded,
+    /// A signal or a person stopped the run.
+    Cancelled,
+    /// Our own mistake.
+    Bug,
+}
+
+/// Lines that belong to a failure but are folded away: log tails, stopped tasks, events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What the lines are, e.g. "last log lines of web/app".
+    pub title: String,
+    /// The lines, foreign and unescaped.
+    pub lines: Vec<String>,
+}
+
+/// One failure, ready for its three renderings (annotation, log, summary).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What code branches on.
+    pub kind: Kind,
+    /// One sentence: what could not be done or proven.
+    pub what: String,
+    /// The reasons, nearest first, in the platform's own words where it gave any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+    /// What to do; an entry of several lines is a snippet with its heading in the first line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fix: Vec<String>,
+    /// Folded-away material.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+}
+
+impl Failure {
+    /// A failure of `kind` that says `what`.
+    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), why: Vec::new(), fix: Vec::new(), evidence: Vec::new() }
+    }
+
+    /// The user's settings are wrong.
+    pub fn config(what: impl Into<String>) -> Self {
+        Self::new(Kind::Config, what)
+    }
+
+    /// Our own mistake.
+    pub fn bug(what: impl Into<String>) -> Self {
+        Self::new(Kind::Bug, what).fix("this is a defect in Touchdown: please report it with the JSON report attached")
+    }
+
+    /// Adds a reason.
+    #[must_use]
+    pub fn why(mut self, reason: impl Into<String>) -> Self {
+        self.why.push(reason.into());
+        self
+    }
+
+    /// Adds something to do.
+    #[must_use]
+    pub fn fix(mut self, remedy: impl Into<String>) -> Self {
+        self.fix.push(remedy.into());
+        self
+    }
+
+    /// Adds material to fold away.
+    #[must_use]
+    pub fn evidence(mut self, title: impl Into<String>, lines: Vec<String>) -> Self {
+        if !lines.is_empty() {
+            self.evidence.push(Evidence { title: title.into(), lines });
+        }
+        self
+    }
+
+    /// Cuts every text so that the whole serialises to at most about `bytes` bytes; evidence goes first.
+    #[must_use]
+    pub fn cut_to(mut self, bytes: usize) -> Self {
+        while size(&self) > bytes && self.evidence.pop().is_some() {}
+        while size(&self) > bytes && self.fix.len() > 1 {
+            self.fix.pop();
+        }
+        while size(&self) > bytes && self.why.len() > 1 {
+            self.why.pop();
+        }
+        let mut longest = bytes / 4;
+        while size(&self) > bytes && longest > 16 {
+            for text in self.why.iter_mut().chain(&mut self.fix).chain([&mut self.what]) {
+                cut(text, longest);
+            }
+            longest /= 2;
+        }
+        self
+    }
+}
+
+/// Shortens `text` to at most `limit` bytes at a character boundary, with an ellipsis where it was cut.
+pub fn cut(text: &mut String, limit: usize) {
+    if text.len() <= limit {
+        return;
+    }
+    let mut end = limit.saturating_sub('…'.len_utf8());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text.push('…');
+}
+
+fn size(failure: &Failure) -> usize {
+    serde_json::to_string(failure).map_or(usize::MAX, |json| json.len())
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)?;
+        for (label, lines) in [("why", &self.why), ("fix", &self.fix)] {
+            for (index, line) in lines.iter().enumerate() {
+                let label = if index == 0 { label } else { "" };
+                write!(f, "\n  {label:<4} {}", line.replace('\n', "\n       "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}

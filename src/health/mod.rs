@@ -1,0 +1,160 @@
+//! Is the new build healthy, and is it the new build? The settings, and a pure verdict over samples.
+//! It knows no platform and never waits: the engine asks `judge` and goes by the answer.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::failure::Failure;
+
+/// How health is asked and judged; made by `config` from `health.*`, `stabilize` and `smoke`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthSettings {
+    /// Where.
+    pub at: HealthAt,
+    /// Attempts until the first healthy answer.
+    pub retries: u32,
+    /// Pause between them.
+    pub interval: Duration,
+    /// Bounds one attempt.
+    pub timeout: Duration,
+    /// Pause before the first.
+    pub initial_delay: Duration,
+    /// Consecutive healthy answers, the further ones a second apart (or `interval`, if shorter).
+    pub successes: u32,
+    /// Which status codes are healthy, e.g. `200-299,304`.
+    pub status: StatusSet,
+    /// Text the body must contain, or `/regex/`.
+    pub body: Option<String>,
+    /// JSON pointer = value, each must hold.
+    pub json: Vec<(String, serde_json::Value)>,
+    /// Header = value, each must hold.
+    pub header: Vec<(String, String)>,
+    /// What proves that the new build answers.
+    pub version: Option<VersionRule>,
+    /// 95th percentile of the latencies of the healthy window.
+    pub max_latency: Option<Duration>,
+    /// Hold time after healthy; one failure fails.
+    pub stabilize: Duration,
+    /// Requests run once when healthy.
+    pub smoke: Vec<Smoke>,
+}
+
+/// Where health is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthAt {
+    /// A path on the address the platform names.
+    Path(String),
+    /// A whole URL.
+    Url(String),
+    /// Nowhere, for this reason, which the summary shows.
+    Waived(String),
+}
+
+/// Inclusive ranges of status codes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusSet(pub Vec<(u16, u16)>);
+
+/// Where the answering build tells its version, and what it must tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRule {
+    /// Where it stands.
+    pub at: VersionAt,
+    /// What must stand there; `config` has put the commit or the digest in.
+    pub expected: VersionIs,
+}
+
+/// Where a version stands in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersionAt {
+    /// A JSON pointer into the body.
+    Pointer(String),
+    /// A header.
+    Header(String),
+}
+
+/// What a version must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersionIs {
+    /// This text, or (for a commit) a prefix of it of at least seven characters.
+    Commit(String),
+    /// The digest of the image that is shipped; known once the image is pinned.
+    Digest,
+    /// Exactly this text.
+    Text(String),
+}
+
+/// One request with expectations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Smoke {
+    /// For people.
+    pub name: String,
+    /// `GET` unless said otherwise.
+    pub method: String,
+    /// On the same address.
+    pub path: String,
+    /// Headers to send.
+    pub headers: Vec<(String, String)>,
+    /// Body to send.
+    pub send: Option<String>,
+    /// Expected status.
+    pub status: StatusSet,
+    /// Expected text or `/regex/`.
+    pub body: Option<String>,
+    /// Expected JSON values.
+    pub json: Vec<(String, serde_json::Value)>,
+    /// Slowest acceptable answer.
+    pub max_latency: Option<Duration>,
+}
+
+/// One look at the service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub latency: Duration,
+    /// The version the answer told, where a rule asks for one.
+    pub version: Option<String>,
+    /// `None`: as expected; else expected and got in plain words.
+    pub wrong: Option<String>,
+}
+
+/// What the samples so far say.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Healthy, with the lines that prove it.
+    Healthy {
+        /// `3 consecutive healthy answers from https://… in 4.1s (p95 12ms)`, `version 3f2a… as shipped`.
+        proof: Vec<String>,
+    },
+    /// Not healthy, and it has had its chances.
+    Unhealthy(Failure),
+    /// Ask again after this pause.
+    Undecided {
+        /// Pause before the next sample.
+        after: Duration,
+    },
+}
+
+/// What answered before the deploy, so that a rollback can be held to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "was")]
+pub enum Baseline {
+    /// It was healthy, with this version.
+    Healthy {
+        /// What it told, where a rule asks for a version.
+        version: Option<String>,
+    },
+    /// It answered, but not as expected, or not at all.
+    Unhealthy {
+        /// Expected and got.
+        how: String,
+    },
+    /// There was no address to ask, or nothing served.
+    Unknown,
+}

@@ -1,0 +1,3 @@
+//! The binary: `touchdown`, and `touchdown-post` as the post step.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! See the codemap in `lib.rs`.

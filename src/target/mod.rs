@@ -1,0 +1,495 @@
+//! What a platform must be able to do, and the table of platforms. A target knows one platform's facts;
+//! it never waits, never judges health, never decides to roll back: the engine does.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::failure::{Evidence, Failure, Result};
+use crate::values::{Address, PinnedImage, RunId, ServiceName, Share};
+
+pub mod ecs;
+
+/// A snapshot or a release as the journal holds it: the engine carries it and does not look inside.
+pub type Opaque = serde_json::Value;
+
+/// What stood before the deploy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Before<S> {
+    /// There is no such service.
+    Absent,
+    /// The service exists and has never served anybody: the commonest first deploy, made by Terraform.
+    NeverServed(S),
+    /// This served.
+    Running(S),
+}
+
+/// What `snapshot` found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Captured<S> {
+    /// What to go back to.
+    pub before: Before<S>,
+    /// The serving revision as the platform names it, e.g. `web:41`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The serving image, with its digest where the platform tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Where users reach it now; the baseline is probed here. `None`: the platform names no address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// The mark an earlier run left on the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// Another deployment of the service runs right now, in a person's words; the engine waits or fails as `in-flight` asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<String>,
+    /// Lines worth a notice, e.g. which permission is missing and what that costs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What stands on the platform about our own runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// A run has begun to change the service and has not said that it is done.
+    Open {
+        /// Which run.
+        run: RunId,
+        /// When it must have ended.
+        until: Timestamp,
+        /// The revision that served when it began: what a repair goes back to.
+        back_to: String,
+    },
+    /// The last run proved this revision.
+    Proven {
+        /// The revision as the platform names it.
+        revision: String,
+    },
+}
+
+/// What `prepare` made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prepared<R> {
+    /// What `apply` will make the platform point at.
+    pub release: R,
+    /// Its name on the platform, e.g. `web:42`.
+    pub revision: String,
+    /// What differs from what serves, key by key (`image: a → b`); empty: nothing, and `apply` is not called.
+    pub changes: Vec<String>,
+}
+
+/// What `observe` saw.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// Not there yet.
+    Progressing {
+        /// Where it stands, in a few words: `1 of 2 tasks running`.
+        note: String,
+    },
+    /// The platform says the release has arrived.
+    Ready(Arrival),
+    /// It will not arrive; the failure says why. Kind `Superseded` when somebody else's deployment took its place.
+    Broken(Failure),
+}
+
+/// A release that has arrived, as the platform tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Where all users reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub main: Option<Address>,
+    /// Where only the new release answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Address>,
+    /// The platform's facts that prove it: `2 of 2 tasks run sha256:…`, `2 targets healthy`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
+    /// Lines worth a notice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// One exposure after `apply`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// How many of the users it reaches.
+    pub share: Share,
+}
+
+/// What `rollback` began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undo<R> {
+    /// On its way; observed and verified like any release.
+    Begun(R),
+    /// The platform already points at what stood before.
+    NothingToUndo,
+    /// Somebody else's deployment serves: left alone.
+    Superseded {
+        /// What serves now.
+        by: String,
+    },
+}
+
+/// How an undo can be sent when a signal leaves seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UndoCost {
+    /// One idempotent call: it may be sent at once.
+    OneCall,
+    /// More than that (a swap, several calls): left to the post step.
+    Several,
+}
+
+/// One platform. Every verb is one bounded, repeatable piece of work: called twice it does its work once.
+pub trait Target: Send + Sync + Sized + 'static {
+    /// Addresses of what stood before: at most 2 KiB of JSON, never a secret.
+    type Snapshot: Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// What *ours* means: enough to recognise it on the platform.
+    type Release: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// Reads what really serves.
+    fn snapshot(&self) -> impl Future<Output = Result<Captured<Self::Snapshot>>> + Send;
+
+    /// Says what `prepare` would change, key by key, and changes nothing.
+    fn plan(&self, image: &PinnedImage, before: &Before<Self::Snapshot>) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// Makes only what no user can reach (registers a revision, chooses a name) and names it.
+    fn prepare(&self, image: &PinnedImage, before: &Before<Self::Snapshot>)
+    -> impl Future<Output = Result<Prepared<Self::Release>>> + Send;
+
+    /// Points the platform at the release. Looks first: a call whose answer was lost is not sent twice.
+    fn apply(&self, release: &Self::Release, before: &Before<Self::Snapshot>) -> impl Future<Output = Result<()>> + Send;
+
+    /// One look at how far the release has come.
+    fn observe(&self, release: &Self::Release) -> impl Future<Output = Result<Observation>> + Send;
+
+    /// The exposures after `apply`; none where `apply` already reaches everyone.
+    fn steps(&self, asked: &[Share]) -> Vec<Step>;
+
+    /// Gives the release the share of `step`.
+    fn advance(&self, release: &Self::Release, before: &Before<Self::Snapshot>, step: &Step) -> impl Future<Output = Result<()>> + Send;
+
+    /// Begins to put back what stood before.
+    fn rollback(
+        &self,
+        before: &Before<Self::Snapshot>,
+        release: &Self::Release,
+    ) -> impl Future<Output = Result<Undo<Self::Release>>> + Send;
+
+    /// After the commit: tidy up. Repeatable; the post step completes it.
+    fn finish(&self, release: &Self::Release, before: &Before<Self::Snapshot>) -> impl Future<Output = Result<()>> + Send;
+
+    /// How an undo is sent.
+    fn undo_cost(&self) -> UndoCost;
+
+    /// The commands a person would type to put `before` back by hand, for reports of what could not be done.
+    fn by_hand(&self, before: &Before<Self::Snapshot>) -> Vec<String>;
+
+    /// Migrations and backups, where the platform can run a task.
+    fn runs_task(self: Arc<Self>) -> Option<Arc<dyn RunsTask>> {
+        None
+    }
+
+    /// Why a release failed, in the platform's own material.
+    fn evidence(self: Arc<Self>) -> Option<Arc<dyn GathersEvidence>> {
+        None
+    }
+
+    /// The open mark, where the platform can carry one.
+    fn marks(self: Arc<Self>) -> Option<Arc<dyn Marks>> {
+        None
+    }
+
+    /// The history of releases, where the platform keeps one.
+    fn lists(self: Arc<Self>) -> Option<Arc<dyn Lists>> {
+        None
+    }
+}
+
+/// Runs a task to its end beside the service: a migration, a backup.
+pub trait RunsTask: Send + Sync {
+    /// Starts it, or finds the one already started with this token.
+    fn start(&self, task: TaskOrder) -> BoxFuture<'static, Result<TaskHandle>>;
+    /// One look; `seen` is how many log lines the caller already has.
+    fn look(&self, handle: TaskHandle, seen: usize) -> BoxFuture<'static, Result<TaskLook>>;
+    /// Stops it.
+    fn stop(&self, handle: TaskHandle, reason: String) -> BoxFuture<'static, Result<()>>;
+}
+
+/// Which task to run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskOrder {
+    /// The command line, or the platform's name of a job.
+    pub what: TaskWhat,
+    /// The release whose image and environment it runs with; `None` before one exists: what serves now.
+    pub release: Option<Opaque>,
+    /// What stood before.
+    pub before: Before<Opaque>,
+    /// At most 64 characters; the same token never starts a second task.
+    pub token: String,
+}
+
+/// What a task runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskWhat {
+    /// In the release's own container.
+    Command(Vec<String>),
+    /// The platform's own job (ECS: a task definition family; Cloud Run: a job).
+    Job(String),
+}
+
+/// The platform's name of a running task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskHandle(pub String);
+
+/// What a look at a task saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskLook {
+    /// Log lines not seen before.
+    pub lines: Vec<String>,
+    /// How it stands.
+    pub state: TaskState,
+}
+
+/// How a task stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskState {
+    /// Not ended.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed(Failure),
+}
+
+/// Tells why a release failed: events, exit codes, log tails. Each call may be refused; then there is less.
+pub trait GathersEvidence: Send + Sync {
+    /// Everything about this release that helps a person.
+    fn gather(&self, release: Opaque) -> BoxFuture<'static, Vec<Evidence>>;
+}
+
+/// Carries the open mark.
+pub trait Marks: Send + Sync {
+    /// Writes the mark.
+    fn write(&self, mark: Mark) -> BoxFuture<'static, Result<()>>;
+    /// Puts back what an open mark of a lost run names; answered like a rollback.
+    fn repair(&self, mark: Mark) -> BoxFuture<'static, Result<Undo<Opaque>>>;
+}
+
+/// Lists releases, newest first.
+pub trait Lists: Send + Sync {
+    /// At most `limit` of them.
+    fn releases(&self, limit: usize) -> BoxFuture<'static, Result<Vec<Listed>>>;
+}
+
+/// One release in a history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The platform's name of it.
+    pub revision: String,
+    /// Its image.
+    pub image: Option<String>,
+    /// When it was made.
+    pub at: Option<Timestamp>,
+    /// Whether it serves now, was proven, or failed, in the platform's words.
+    pub note: String,
+}
+
+/// What every target is told about the service, whatever the platform.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// The key in `touchdown.yml`; for logs.
+    pub name: ServiceName,
+    /// The service's name on the platform.
+    pub service: String,
+    /// Which container of the service takes the image; `None`: the only one, else the one with the port.
+    pub container: Option<String>,
+    /// Changes to the environment.
+    pub env: BTreeMap<String, EnvChange>,
+    /// The platform's own secret references by variable name.
+    pub secrets: BTreeMap<String, String>,
+    /// What to do when another deployment of the service runs.
+    pub in_flight: InFlight,
+    /// The address comes from `health.url`, so the target need not find one.
+    pub address_given: bool,
+    /// Health needs no address at all (`health.path: none` with a reason).
+    pub health_waived: bool,
+    /// This run.
+    pub run: RunId,
+    /// `timeout`: bounds every wait for this service.
+    pub timeout: Duration,
+}
+
+/// A change to one environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnvChange {
+    /// Has this value.
+    Set(String),
+    /// Is removed.
+    Unset,
+}
+
+/// What to do when another deployment of the service runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InFlight {
+    /// Wait for its end.
+    #[default]
+    Wait,
+    /// Replace it.
+    Supersede,
+    /// Fail.
+    Fail,
+}
+
+/// The boxed twin of [`Target`]: the engine's view. Verbs own what they need, so each is spawned and never dropped half-way.
+pub trait AnyTarget: Send + Sync {
+    /// See [`Target::snapshot`].
+    fn snapshot(self: Arc<Self>) -> BoxFuture<'static, Result<Captured<Opaque>>>;
+    /// See [`Target::plan`].
+    fn plan(self: Arc<Self>, image: PinnedImage, before: Before<Opaque>) -> BoxFuture<'static, Result<Vec<String>>>;
+    /// See [`Target::prepare`].
+    fn prepare(self: Arc<Self>, image: PinnedImage, before: Before<Opaque>) -> BoxFuture<'static, Result<Prepared<Opaque>>>;
+    /// See [`Target::apply`].
+    fn apply(self: Arc<Self>, release: Opaque, before: Before<Opaque>) -> BoxFuture<'static, Result<()>>;
+    /// See [`Target::observe`].
+    fn observe(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Result<Observation>>;
+    /// See [`Target::steps`].
+    fn steps(&self, asked: &[Share]) -> Vec<Step>;
+    /// See [`Target::advance`].
+    fn advance(self: Arc<Self>, release: Opaque, before: Before<Opaque>, step: Step) -> BoxFuture<'static, Result<()>>;
+    /// See [`Target::rollback`].
+    fn rollback(self: Arc<Self>, before: Before<Opaque>, release: Opaque) -> BoxFuture<'static, Result<Undo<Opaque>>>;
+    /// See [`Target::finish`].
+    fn finish(self: Arc<Self>, release: Opaque, before: Before<Opaque>) -> BoxFuture<'static, Result<()>>;
+    /// See [`Target::undo_cost`].
+    fn undo_cost(&self) -> UndoCost;
+    /// See [`Target::by_hand`].
+    fn by_hand(&self, before: &Before<Opaque>) -> Vec<String>;
+    /// See [`Target::runs_task`].
+    fn runs_task(self: Arc<Self>) -> Option<Arc<dyn RunsTask>>;
+    /// See [`Target::evidence`].
+    fn evidence(self: Arc<Self>) -> Option<Arc<dyn GathersEvidence>>;
+    /// See [`Target::marks`].
+    fn marks(self: Arc<Self>) -> Option<Arc<dyn Marks>>;
+    /// See [`Target::lists`].
+    fn lists(self: Arc<Self>) -> Option<Arc<dyn Lists>>;
+}
+
+impl<T: Target> AnyTarget for T {
+    fn snapshot(self: Arc<Self>) -> BoxFuture<'static, Result<Captured<Opaque>>> {
+        Box::pin(async move {
+            let found = Target::snapshot(&*self).await?;
+            let Captured { before, revision, image, address, mark, in_flight, notes } = found;
+            Ok(Captured { before: before.wrap()?, revision, image, address, mark, in_flight, notes })
+        })
+    }
+
+    fn plan(self: Arc<Self>, image: PinnedImage, before: Before<Opaque>) -> BoxFuture<'static, Result<Vec<String>>> {
+        Box::pin(async move { Target::plan(&*self, &image, &before.unwrap()?).await })
+    }
+
+    fn prepare(self: Arc<Self>, image: PinnedImage, before: Before<Opaque>) -> BoxFuture<'static, Result<Prepared<Opaque>>> {
+        Box::pin(async move {
+            let Prepared { release, revision, changes } = Target::prepare(&*self, &image, &before.unwrap()?).await?;
+            Ok(Prepared { release: wrap(&release)?, revision, changes })
+        })
+    }
+
+    fn apply(self: Arc<Self>, release: Opaque, before: Before<Opaque>) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move { Target::apply(&*self, &unwrap(release)?, &before.unwrap()?).await })
+    }
+
+    fn observe(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Result<Observation>> {
+        Box::pin(async move { Target::observe(&*self, &unwrap(release)?).await })
+    }
+
+    fn steps(&self, asked: &[Share]) -> Vec<Step> {
+        Target::steps(self, asked)
+    }
+
+    fn advance(self: Arc<Self>, release: Opaque, before: Before<Opaque>, step: Step) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move { Target::advance(&*self, &unwrap(release)?, &before.unwrap()?, &step).await })
+    }
+
+    fn rollback(self: Arc<Self>, before: Before<Opaque>, release: Opaque) -> BoxFuture<'static, Result<Undo<Opaque>>> {
+        Box::pin(async move {
+            Ok(match Target::rollback(&*self, &before.unwrap()?, &unwrap(release)?).await? {
+                Undo::Begun(release) => Undo::Begun(wrap(&release)?),
+                Undo::NothingToUndo => Undo::NothingToUndo,
+                Undo::Superseded { by } => Undo::Superseded { by },
+            })
+        })
+    }
+
+    fn finish(self: Arc<Self>, release: Opaque, before: Before<Opaque>) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move { Target::finish(&*self, &unwrap(release)?, &before.unwrap()?).await })
+    }
+
+    fn undo_cost(&self) -> UndoCost {
+        Target::undo_cost(self)
+    }
+
+    fn by_hand(&self, before: &Before<Opaque>) -> Vec<String> {
+        before.clone().unwrap().map_or_else(|_| Vec::new(), |before| Target::by_hand(self, &before))
+    }
+
+    fn runs_task(self: Arc<Self>) -> Option<Arc<dyn RunsTask>> {
+        Target::runs_task(self)
+    }
+
+    fn evidence(self: Arc<Self>) -> Option<Arc<dyn GathersEvidence>> {
+        Target::evidence(self)
+    }
+
+    fn marks(self: Arc<Self>) -> Option<Arc<dyn Marks>> {
+        Target::marks(self)
+    }
+
+    fn lists(self: Arc<Self>) -> Option<Arc<dyn Lists>> {
+        Target::lists(self)
+    }
+}
+
+impl<S: Serialize> Before<S> {
+    fn wrap(self) -> Result<Before<Opaque>> {
+        Ok(match self {
+            Before::Absent => Before::Absent,
+            Before::NeverServed(snapshot) => Before::NeverServed(wrap(&snapshot)?),
+            Before::Running(snapshot) => Before::Running(wrap(&snapshot)?),
+        })
+    }
+}
+
+impl Before<Opaque> {
+    fn unwrap<S: DeserializeOwned>(self) -> Result<Before<S>> {
+        Ok(match self {
+            Before::Absent => Before::Absent,
+            Before::NeverServed(snapshot) => Before::NeverServed(unwrap(snapshot)?),
+            Before::Running(snapshot) => Before::Running(unwrap(snapshot)?),
+        })
+    }
+}
+
+fn wrap<T: Serialize>(value: &T) -> Result<Opaque> {
+    serde_json::to_value(value).map_err(|error| Failure::bug("a snapshot or release cannot be written").why(error.to_string()))
+}
+
+fn unwrap<T: DeserializeOwned>(value: Opaque) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| {
+        Failure::bug("a snapshot or release in the journal cannot be read")
+            .why(error.to_string())
+            .fix("the journal was written by another version of Touchdown: run both the step and its post step from the same version")
+    })
+}
