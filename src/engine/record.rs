@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::failure::Failure;
+use crate::failure::{Evidence, Failure};
 use crate::health::Baseline;
 use crate::target::{Arrival, Captured, Opaque, Prepared, Step, TaskHandle};
 use crate::values::{PinnedImage, RunId, ServiceName};
@@ -223,6 +223,11 @@ pub enum Event {
     Failed {
         /// Why.
         failure: Failure,
+    },
+    /// Material of the failure, in pieces of at most one line of the journal.
+    Evidence {
+        /// One piece.
+        evidence: Evidence,
     },
     /// What was changed is about to be put back.
     UndoStarted,
