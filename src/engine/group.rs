@@ -73,9 +73,7 @@ pub fn never_begins(name: &ServiceName, plans: &[GroupPlan], ended: &BTreeSet<us
     let (own, after) = find(plans, name)?;
     after
         .iter()
-        .find(|before| {
-            find(plans, before).is_some_and(|(group, _)| group != own && ended.contains(&group) && !committed.contains(&group))
-        })
+        .find(|before| find(plans, before).is_some_and(|(group, _)| group != own && ended.contains(&group) && !committed.contains(&group)))
         .cloned()
 }
 

@@ -150,6 +150,17 @@ pub enum Job {
     Migrate,
 }
 
+/// Whether the old release can still run after a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobRollback {
+    /// It can.
+    #[default]
+    Safe,
+    /// It cannot: no automatic rollback after it.
+    Unsafe,
+}
+
 /// What happened to one service, or is about to (…Started, Advancing).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -175,6 +186,8 @@ pub enum Event {
     JobStarted {
         /// Which.
         job: Job,
+        /// Whether the old release can still run once it has begun.
+        rollback: JobRollback,
     },
     /// The platform has it.
     JobRunning {
@@ -248,6 +261,13 @@ pub enum Event {
         /// Why.
         failure: Failure,
         /// What a person can type.
+        by_hand: Vec<String>,
+    },
+    /// Changed and not put back: as the settings ask, or because the old release cannot run any more.
+    Kept {
+        /// Why it is not put back.
+        why: String,
+        /// What a person can type to put it back.
         by_hand: Vec<String>,
     },
     /// Somebody else's deployment serves; left alone.

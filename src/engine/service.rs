@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::health::Baseline;
 use crate::target::{Arrival, Captured, Opaque, Prepared, Step, TaskHandle};
 
-use super::record::{Event, Job, Outcome};
+use super::record::{Event, Job, JobRollback, Outcome};
 
 /// Where a service stands on its way.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -49,16 +49,6 @@ pub enum Phase {
     Superseded,
 }
 
-/// What a failed service still owes its users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Schema {
-    /// The old release can run: nothing migrated, or safely.
-    #[default]
-    OldCanRun,
-    /// An unsafe migration has begun: the old release must not be put back by itself.
-    OldCannotRun,
-}
-
 /// The state of one service.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Service {
@@ -86,8 +76,10 @@ pub struct Service {
     pub undo: Option<Opaque>,
     /// When the undo was first about to be sent.
     pub undo_started: Option<Timestamp>,
-    /// Whether an unsafe migration has begun.
-    pub schema: Schema,
+    /// Whether the old release can still run: not once an unsafe migration has begun.
+    pub rollback: JobRollback,
+    /// It was changed and is not put back; the commands to do it by hand.
+    pub kept: Option<Vec<String>>,
 }
 
 /// What the settings ask of a service besides the release itself.
@@ -95,8 +87,8 @@ pub struct Service {
 pub struct Wants {
     /// A job first of all.
     pub before: bool,
-    /// A migration, and what it does to the old release.
-    pub migrate: Option<Schema>,
+    /// A migration.
+    pub migrate: bool,
     /// The exposures after `apply`.
     pub steps: Vec<Step>,
 }
@@ -135,13 +127,15 @@ pub enum Back {
     Follow(Option<Opaque>),
     /// See a job to its end first: it must not be left alone.
     FollowJob(Job, TaskHandle),
+    /// It must stay as it is: say so, with the commands.
+    Keep,
     /// Nothing more can or need be done.
     Nothing,
 }
 
 impl Service {
     /// The state after `event`, written at `at`.
-    pub fn fold(&mut self, event: &Event, at: Timestamp, wants: &Wants) {
+    pub fn fold(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::RepairStarted { .. } => self.phase = Phase::Repairing,
             Event::Repaired { .. } => self.phase = Phase::New,
@@ -150,7 +144,10 @@ impl Service {
                 self.baseline = Some(baseline.clone());
                 self.phase = Phase::Captured;
             }
-            Event::JobStarted { job } => self.job_started(*job, wants),
+            Event::JobStarted { job, rollback } => {
+                self.rollback = if *job == Job::Migrate { *rollback } else { self.rollback };
+                self.phase = Phase::JobStarted(*job);
+            }
             Event::JobRunning { job, handle } => self.phase = Phase::JobRunning(*job, handle.clone()),
             Event::JobEnded { job, .. } => self.job_ended(*job),
             Event::Prepared { prepared } => {
@@ -198,15 +195,9 @@ impl Service {
                 self.failure.get_or_insert_with(|| failure.clone());
                 self.phase = Phase::RollbackFailed;
             }
+            Event::Kept { by_hand, .. } => self.kept = Some(by_hand.clone()),
             Event::Superseded { .. } => self.phase = Phase::Superseded,
         }
-    }
-
-    fn job_started(&mut self, job: Job, wants: &Wants) {
-        if job == Job::Migrate {
-            self.schema = wants.migrate.unwrap_or_default();
-        }
-        self.phase = Phase::JobStarted(job);
     }
 
     fn job_ended(&mut self, job: Job) {
@@ -237,7 +228,7 @@ impl Service {
             Phase::JobStarted(job) => Need::StartJob(*job),
             Phase::JobRunning(job, handle) => Need::FollowJob(*job, handle.clone()),
             Phase::Prepared if self.unchanged() => Need::Settle,
-            Phase::Prepared if wants.migrate.is_some() && !self.jobs_done.contains(&Job::Migrate) => Need::StartJob(Job::Migrate),
+            Phase::Prepared if wants.migrate && !self.jobs_done.contains(&Job::Migrate) => Need::StartJob(Job::Migrate),
             Phase::Prepared | Phase::Applying => Need::Apply,
             Phase::Applied => Need::Settle,
             Phase::Settled => Need::Verify,
@@ -263,9 +254,16 @@ impl Service {
             Phase::UndoBegun => Back::Follow(self.undo.clone()),
             Phase::Undone => Back::Follow(None),
             Phase::JobRunning(job, handle) => Back::FollowJob(*job, handle.clone()),
-            _ if self.touched.is_none() || self.schema == Schema::OldCannotRun => Back::Nothing,
+            _ if self.rollback == JobRollback::Unsafe => self.keep(),
+            _ if self.touched.is_none() => Back::Nothing,
             _ => Back::Undo,
         }
+    }
+
+    /// What is left to do for a service that stays as it is.
+    pub fn keep(&self) -> Back {
+        let changed = self.touched.is_some() || self.rollback == JobRollback::Unsafe;
+        if changed && self.kept.is_none() { Back::Keep } else { Back::Nothing }
     }
 
     /// Whether the release is proven at full share.
@@ -287,7 +285,7 @@ impl Service {
             Phase::RolledBack => Outcome::RolledBack,
             Phase::RollbackFailed => Outcome::Stuck,
             Phase::Undoing | Phase::UndoBegun | Phase::Undone => Outcome::RollingBack,
-            _ if self.schema == Schema::OldCannotRun || self.touched.is_some() => Outcome::Failed,
+            _ if self.rollback == JobRollback::Unsafe || self.touched.is_some() => Outcome::Failed,
             _ => Outcome::Untouched,
         }
     }
