@@ -178,6 +178,18 @@ impl Service {
                     failure.evidence.push(evidence.clone());
                 }
             }
+            Event::UndoStarted
+            | Event::UndoBegun { .. }
+            | Event::UndoneAlready
+            | Event::RolledBack { .. }
+            | Event::RollbackFailed { .. }
+            | Event::Kept { .. }
+            | Event::Superseded { .. } => self.fold_back(event, at),
+        }
+    }
+
+    fn fold_back(&mut self, event: &Event, at: Timestamp) {
+        match event {
             Event::UndoStarted => {
                 self.undo_started.get_or_insert(at);
                 self.phase = Phase::Undoing;
@@ -197,6 +209,7 @@ impl Service {
             }
             Event::Kept { by_hand, .. } => self.kept = Some(by_hand.clone()),
             Event::Superseded { .. } => self.phase = Phase::Superseded,
+            _ => {}
         }
     }
 
