@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::group::Services;
 use super::record::{Entry, GroupPlan, Opening, Record};
+use super::service::Back;
 
 /// What a journal comes to.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,19 @@ pub struct State {
     pub interrupted: bool,
     /// The post step took over.
     pub taken_over: bool,
+}
+
+impl State {
+    /// Whether nothing is left to do or undo: the post step has no work.
+    pub fn settled(&self) -> bool {
+        self.plans.iter().enumerate().all(|(group, plan)| {
+            let members = plan.members.iter().filter_map(|member| self.services.get(&member.service));
+            if self.committed.contains(&group) {
+                return self.finished.contains(&group);
+            }
+            members.into_iter().all(|service| service.backward() == Back::Nothing || service.kept.is_some())
+        })
+    }
 }
 
 /// Folds `entries`.

@@ -83,7 +83,11 @@ fn each_phase_leads_to_the_next_step_forward() {
         (to(5), &plain, Need::Verify),
         (to(6), &plain, Need::Watch),
         (to(1), &jobs, Need::StartJob(Job::Before)),
-        ([to(1), vec![Event::JobStarted { job: Job::Before, rollback: JobRollback::Safe }, ended(Job::Before)]].concat(), &jobs, Need::Prepare),
+        (
+            [to(1), vec![Event::JobStarted { job: Job::Before, rollback: JobRollback::Safe }, ended(Job::Before)]].concat(),
+            &jobs,
+            Need::Prepare,
+        ),
         (to(2), &jobs, Need::StartJob(Job::Migrate)),
         (migrating(JobRollback::Safe), &jobs, follow(Job::Migrate)),
         ([migrating(JobRollback::Safe), vec![ended(Job::Migrate)]].concat(), &jobs, Need::Apply),

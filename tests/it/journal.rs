@@ -124,10 +124,8 @@ fn one_lost_copy_is_survived_and_both_lost_refuse() {
 
 #[test]
 fn a_long_failure_is_shortened_to_one_line_and_keeps_its_sentence() {
-    let failure = Failure::new(Kind::Unhealthy, "web crashed")
-        .why("x".repeat(9000))
-        .fix("y".repeat(9000))
-        .evidence("log", vec!["z".repeat(9000)]);
+    let failure =
+        Failure::new(Kind::Unhealthy, "web crashed").why("x".repeat(9000)).fix("y".repeat(9000)).evidence("log", vec!["z".repeat(9000)]);
     let (lines, records) = written(vec![opening(), happened(Event::Failed { failure })]);
     assert!(lines.lock().unwrap().iter().all(|(_, line)| line.len() <= LONGEST_LINE));
     let Record::Service { event: Event::Failed { failure }, .. } = &records[1] else { panic!("{records:?}") };
