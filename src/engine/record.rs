@@ -92,6 +92,9 @@ pub struct Opening {
     pub groups: Vec<GroupPlan>,
     /// Stages skipped by flag: `push`, `verify`, …
     pub skipped: Vec<String>,
+    /// The container main runs in: the only one the post step may stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 /// Where a run came from: claims and variables, for people.
@@ -107,6 +110,8 @@ pub struct Origin {
     pub environment: Option<String>,
     /// Address of the run.
     pub run_url: Option<String>,
+    /// Who started it.
+    pub actor: Option<String>,
 }
 
 /// Services that stand or fall together.

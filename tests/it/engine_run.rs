@@ -316,6 +316,7 @@ impl Rig {
             origin: Origin::default(),
             groups: vec![self.plan.clone()],
             skipped: Vec::new(),
+            container: None,
         })
     }
 
