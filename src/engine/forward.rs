@@ -13,7 +13,7 @@ use crate::target::{
 };
 use crate::values::{Address, NamedBy, RunId};
 
-use super::member::{Checks, JobPlan, Member};
+use super::member::{Checks, Goal, JobPlan, Member};
 use super::pace::{Halted, Pace};
 use super::record::{Event, Job};
 use super::service::Service;
@@ -194,12 +194,17 @@ fn tail(lines: &[String]) -> Vec<String> {
     lines[lines.len().saturating_sub(20)..].to_vec()
 }
 
-/// Makes and names the release.
+/// Makes and names the release, or finds the one to go back to.
 pub(crate) async fn prepare(member: &Member, tools: &Tools, before: Before<Opaque>) -> Ended {
-    let Some(image) = &member.image else {
-        return Ok(vec![Event::Failed { failure: Failure::bug("nothing to deploy was handed to the engine") }]);
+    let found = match &member.goal {
+        Goal::Image(image) => tools.pace.insist(INSIST, || member.target.clone().prepare(image.clone(), before.clone())).await,
+        Goal::Release(to) => match member.target.clone().lists() {
+            Some(lists) => tools.pace.insist(INSIST, || lists.release(to.clone(), before.clone())).await,
+            None => Err(Failure::config(format!("{}: this platform keeps no history to go back to", member.name))),
+        },
+        Goal::WhatStoodBefore => Err(Failure::bug("nothing to deploy was handed to the engine")),
     };
-    Ok(match tools.pace.insist(INSIST, || member.target.clone().prepare(image.clone(), before.clone())).await {
+    Ok(match found {
         Ok(prepared) => vec![Event::Prepared { prepared }],
         Err(failure) => vec![Event::Failed { failure }],
     })

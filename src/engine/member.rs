@@ -21,8 +21,8 @@ pub struct Member {
     pub run: RunId,
     /// Its platform.
     pub target: Arc<dyn AnyTarget>,
-    /// What is deployed; absent where nothing is prepared (post, a repair).
-    pub image: Option<PinnedImage>,
+    /// What is to serve.
+    pub goal: Goal,
     /// What a version rule compares with.
     pub shipped: Shipped,
     /// How health is asked and judged.
@@ -43,6 +43,17 @@ pub struct Member {
     pub timeout: Duration,
     /// From the undo to proven.
     pub rollback_timeout: Duration,
+}
+
+/// What is to serve in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// A new release of this image.
+    Image(PinnedImage),
+    /// A release the platform has already: this one, or the last known-good one.
+    Release(Option<String>),
+    /// What stood before: the post step only goes back.
+    WhatStoodBefore,
 }
 
 /// Whether health is asked at all.

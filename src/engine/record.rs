@@ -92,6 +92,9 @@ pub struct Opening {
     pub groups: Vec<GroupPlan>,
     /// Stages skipped by flag: `push`, `verify`, …
     pub skipped: Vec<String>,
+    /// How to sign in again, without secrets.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub auth: serde_json::Value,
     /// The container main runs in: the only one the post step may stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,

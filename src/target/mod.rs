@@ -290,6 +290,8 @@ pub trait Marks: Send + Sync {
 pub trait Lists: Send + Sync {
     /// At most `limit` of them.
     fn releases(&self, limit: usize) -> BoxFuture<'static, Result<Vec<Listed>>>;
+    /// The release `to`, or the last known-good one before what serves now, ready to be applied. Makes nothing.
+    fn release(&self, to: Option<String>, before: Before<Opaque>) -> BoxFuture<'static, Result<Prepared<Opaque>>>;
 }
 
 /// One release in a history.

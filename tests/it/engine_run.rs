@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use touchdown::clock::Clock;
 use touchdown::engine::journal::{Journal, Keeper, Saved, read};
-use touchdown::engine::member::{Checks, JobOnCancel, JobPlan, Member};
+use touchdown::engine::member::{Checks, Goal, JobOnCancel, JobPlan, Member};
 use touchdown::engine::record::{Entry, FORMAT, GroupPlan, JobRollback, MemberPlan, OnTrouble, Opening, Origin, Outcome, Record};
 use touchdown::engine::run::{Driver, Given, drive};
 use touchdown::engine::state;
@@ -282,7 +282,7 @@ impl Rig {
             name: ServiceName(target.name.clone()),
             run: RunId { id: "1".into(), attempt: 1 },
             target: Arc::new(target.clone()),
-            image: Some(PinnedImage { repository: "r/web".into(), tag: None, digest }),
+            goal: Goal::Image(PinnedImage { repository: "r/web".into(), tag: None, digest }),
             shipped: Shipped::default(),
             health: health(),
             checks: Checks::Asked,
@@ -316,6 +316,7 @@ impl Rig {
             origin: Origin::default(),
             groups: vec![self.plan.clone()],
             skipped: Vec::new(),
+            auth: serde_json::Value::Null,
             container: None,
         })
     }

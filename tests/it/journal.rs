@@ -46,6 +46,7 @@ fn opening() -> Record {
             on_cancel: OnTrouble::Rollback,
         }],
         skipped: Vec::new(),
+        auth: serde_json::Value::Null,
         container: None,
     })
 }
