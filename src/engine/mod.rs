@@ -6,6 +6,7 @@ mod evidence;
 mod forward;
 pub mod group;
 pub mod journal;
+pub mod look;
 pub mod member;
 mod pace;
 pub mod record;
