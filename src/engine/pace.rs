@@ -34,7 +34,7 @@ impl Pace {
         let mut halt = self.halt.clone();
         tokio::select! {
             () = self.clock.sleep(duration.mul_f64(0.9 + 0.2 * fastrand::f64())) => Ok(()),
-            _ = halt.wait_for(|halted| *halted) => Err(Halted),
+            Ok(_) = halt.wait_for(|halted| *halted) => Err(Halted),
         }
     }
 
@@ -43,7 +43,7 @@ impl Pace {
         let mut hurry = self.hurry.clone();
         tokio::select! {
             waited = self.pause(duration) => waited,
-            _ = hurry.wait_for(|hurry| *hurry) => Ok(()),
+            Ok(_) = hurry.wait_for(|hurry| *hurry) => Ok(()),
         }
     }
 
