@@ -12,6 +12,7 @@ use crate::values::Address;
 
 use super::forward::{self, Ended, Tools};
 use super::member::{Checks, JobOnCancel, Member};
+use super::narrate::job_name;
 use super::record::{Event, Job};
 use super::service::Service;
 
@@ -60,7 +61,8 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
     let stop = member.job(job).is_some_and(|plan| plan.on_cancel == JobOnCancel::Stop);
     if stop && let Some(runner) = member.target.clone().runs_task() {
         let stopped = runner.stop(handle.clone(), "the run was cancelled".to_owned()).await;
-        let failure = Failure::new(Kind::Cancelled, format!("{}: the {job:?} job was stopped, as the run was cancelled", member.name));
+        let failure =
+            Failure::new(Kind::Cancelled, format!("{}: the {} job was stopped, as the run was cancelled", member.name, job_name(job)));
         let failure = match stopped {
             Ok(()) => failure,
             Err(stopping) => failure.why(format!("stopping it failed: {}", stopping.what)),

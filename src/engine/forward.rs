@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::failure::{Failure, Kind, Result};
 use crate::health::probe::{probe, smoke};
 use crate::health::verdict::{baseline, judge};
-use crate::health::{Baseline, HealthAt, Sample, Verdict};
+use crate::health::{Baseline, HealthAt, HealthSettings, Sample, Verdict};
 use crate::http::Http;
 use crate::target::{
     Arrival, Before, Captured, InFlight, Mark, Observation, Opaque, Prepared, Step, TaskHandle, TaskOrder, TaskState, Undo,
@@ -14,6 +14,7 @@ use crate::target::{
 use crate::values::{Address, NamedBy, RunId};
 
 use super::member::{Checks, Goal, JobPlan, Member};
+use super::narrate::job_name;
 use super::pace::{Halted, Pace};
 use super::record::{Event, Job};
 use super::service::Service;
@@ -167,12 +168,14 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
             Ok(look) => look,
             Err(failure) => return Ok(vec![Event::Failed { failure }]),
         };
-        look.lines.iter().for_each(|line| tracing::info!(service = %member.name, "{job:?} | {line}"));
+        look.lines.iter().for_each(|line| tracing::info!(service = %member.name, "{} | {line}", job_name(job)));
         lines.extend(look.lines);
         match look.state {
             TaskState::Succeeded => return Ok(vec![Event::JobEnded { job, tail: tail(&lines) }]),
             TaskState::Failed(failure) => {
-                return Ok(vec![Event::Failed { failure: failure.evidence(format!("last lines of the {job:?} job"), tail(&lines)) }]);
+                return Ok(vec![Event::Failed {
+                    failure: failure.evidence(format!("last lines of the {} job", job_name(job)), tail(&lines)),
+                }]);
             }
             TaskState::Running if tools.pace.now() > until => return Ok(vec![too_long(member, plan, handle, job).await]),
             TaskState::Running => tools.pace.pause(LOOK).await?,
@@ -181,7 +184,10 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
 }
 
 async fn too_long(member: &Member, plan: &JobPlan, handle: TaskHandle, job: Job) -> Event {
-    let mut failure = Failure::new(Kind::TimedOut, format!("{}: the {job:?} job did not end within {:?}", member.name, plan.timeout));
+    let mut failure = Failure::new(
+        Kind::TimedOut,
+        format!("{}: the {} job did not end within {}", member.name, job_name(job), humantime::format_duration(plan.timeout)),
+    );
     if let Some(runner) = member.target.clone().runs_task()
         && let Err(stopping) = runner.stop(handle, "timed out".to_owned()).await
     {
@@ -305,7 +311,9 @@ pub(crate) async fn verify(member: &Member, tools: &Tools, service: &Service) ->
     let partial = service.taken < member.target.steps(&member.shares).len();
     let named = if partial { arrival.candidate.as_ref().or(arrival.main.as_ref()) } else { arrival.main.as_ref() };
     let since = service.touched.unwrap_or_else(|| tools.pace.now());
-    let proven = match prove(member, tools, named, since.plus(member.timeout)).await? {
+    let stabilize = if partial { member.hold.max(member.health.stabilize) } else { member.health.stabilize };
+    let health = HealthSettings { stabilize, ..member.health.clone() };
+    let proven = match prove(member, tools, &health, named, since.plus(member.timeout)).await? {
         Ok(proof) => match member.target.clone().observe(release.clone()).await {
             Ok(Observation::Broken(failure)) => Err(failure),
             _ => Ok(proof),
@@ -325,33 +333,40 @@ pub(crate) async fn verify(member: &Member, tools: &Tools, service: &Service) ->
 pub(crate) async fn prove(
     member: &Member,
     tools: &Tools,
+    health: &HealthSettings,
     named: Option<&Address>,
     until: Timestamp,
 ) -> Result<Result<Vec<String>>, Halted> {
     if member.checks == Checks::Skipped {
         return Ok(Ok(vec!["not verified: skip-verify".to_owned()]));
     }
-    if let HealthAt::Waived(reason) = &member.health.at {
+    if let HealthAt::Waived(reason) = &health.at {
         return Ok(Ok(vec![format!("health is not asked: {reason}")]));
     }
     let Some(address) = address(member, named) else {
         return Ok(Ok(vec!["no address to ask: the platform's own checks are the proof".to_owned()]));
     };
-    tools.pace.pause(member.health.initial_delay).await?;
-    let proof = match sample_until_judged(member, tools, &address, until).await? {
+    tools.pace.pause(health.initial_delay).await?;
+    let proof = match sample_until_judged(member, tools, health, &address, until).await? {
         Ok(proof) => proof,
         Err(failure) => return Ok(Err(failure)),
     };
     Ok(smoke_tests(member, tools, &address).await.map(|smoke| [proof, smoke].concat()))
 }
 
-async fn sample_until_judged(member: &Member, tools: &Tools, address: &Address, until: Timestamp) -> Result<Result<Vec<String>>, Halted> {
+async fn sample_until_judged(
+    member: &Member,
+    tools: &Tools,
+    health: &HealthSettings,
+    address: &Address,
+    until: Timestamp,
+) -> Result<Result<Vec<String>>, Halted> {
     let mut samples: Vec<Sample> = Vec::new();
     loop {
-        let sample = probe(&tools.http, address, &member.health, &member.shipped).await;
+        let sample = probe(&tools.http, address, health, &member.shipped).await;
         tracing::debug!(service = %member.name, latency = ?sample.latency, wrong = sample.wrong.as_deref(), "health");
         samples.push(sample);
-        let after = match judge(&samples, &member.health) {
+        let after = match judge(&samples, health) {
             Verdict::Healthy { proof } => return Ok(Ok(proof)),
             Verdict::Unhealthy(failure) => return Ok(Err(failure)),
             Verdict::Undecided { after } => after,

@@ -8,6 +8,7 @@ pub mod group;
 pub mod journal;
 pub mod look;
 pub mod member;
+pub mod narrate;
 mod pace;
 pub mod record;
 pub mod run;
