@@ -15,7 +15,7 @@ const AGENT: &str = concat!("touchdown/", env!("CARGO_PKG_VERSION"));
 /// A builder with everything that all clients share.
 pub(super) fn builder(tls: &ClientConfig, environment: &BTreeMap<String, String>) -> Result<reqwest::ClientBuilder> {
     let builder = reqwest::Client::builder().user_agent(AGENT).redirect(Policy::none()).no_proxy().tls_backend_preconfigured(tls.clone());
-    proxies(environment)?.into_iter().fold(Ok(builder), |builder, proxy| builder.map(|builder| builder.proxy(proxy)))
+    proxies(environment)?.into_iter().try_fold(builder, |builder, proxy| Ok(builder.proxy(proxy)))
 }
 
 /// The compiled-in roots, and those of `SSL_CERT_FILE` for companies whose proxy signs everything anew.
