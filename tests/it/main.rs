@@ -1,1 +1,4 @@
 //! x
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod simulator;
