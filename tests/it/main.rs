@@ -4,3 +4,4 @@
 mod engine;
 mod engine_run;
 mod journal;
+mod simulator;
