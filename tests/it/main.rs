@@ -4,4 +4,5 @@
 mod engine;
 mod engine_run;
 mod journal;
+mod report;
 mod simulator;
