@@ -77,16 +77,25 @@ fn within(budget: usize, mut sections: Vec<Section>) -> String {
 
 fn heading(report: &Report) -> String {
     let mut lines = format!("## {} {}\n", glyph(report), phrase(&headline::sentence(report)));
-    if let Some((service, trouble)) = headline::cause(report).filter(|_| !report.services.is_empty()) {
-        let of = service.filter(|_| report.services.len() > 1);
-        let of = of.map(|service| format!("**{}**: ", words(&service.name))).unwrap_or_default();
-        lines.push_str(&format!("\n{of}{}\n", words(&short(&trouble.what))));
+    lines.extend(why(report));
+    if let ([service], false) = (report.services.as_slice(), report.outcome.is_good()) {
+        lines.push_str(&format!("\n**Now**: {}.{}\n", phrase(&headline::stands(service)), services::last_proven(service)));
     }
     for mixture in report.groups.iter().filter(|group| group.mixture.is_some()) {
         let members = mixture.members.iter().map(|name| words(name)).collect::<Vec<_>>().join(" and ");
         lines.push_str(&format!("\n> ⚠️ **{members} do not stand at one version now**, although they are to stand or fall together.\n"));
     }
     lines
+}
+
+/// The first failure and its nearest reason, for people who read no further.
+fn why(report: &Report) -> Option<String> {
+    let (service, trouble) = headline::cause(report).filter(|_| !report.services.is_empty())?;
+    let of = service.filter(|service| report.services.len() > 1 && !trouble.what.starts_with(&service.name));
+    let of = of.map(|service| format!("{}: ", words(&service.name))).unwrap_or_default();
+    let nearest = trouble.why.first().map(|why| format!(" – {}", words(&short(why.lines().next().unwrap_or_default()))));
+    let what = if report.sentence.ends_with(&trouble.what) { String::new() } else { format!("**{of}{}**", words(&short(&trouble.what))) };
+    Some(format!("\n**Why**: {what}{}\n", nearest.unwrap_or_default().trim_start_matches(if what.is_empty() { " – " } else { "" })))
 }
 
 fn glyph(report: &Report) -> &'static str {
@@ -148,6 +157,18 @@ fn folded(title: &str, body: &str) -> String {
 /// `folded`, with the number of lines in the title.
 fn folded_lines(title: &str, lines: &[String]) -> String {
     folded(&format!("{} ({})", words(title), count(lines.len(), "line")), &escape::fence(lines))
+}
+
+/// `key: a → b` with what is the same before the last part of both left out, and digests cut.
+fn change(text: &str) -> String {
+    let parts = text.split_once(": ").and_then(|(key, rest)| Some((key, rest.split_once(" → ")?)));
+    let Some((key, (from, to))) = parts else { return short(text) };
+    let same = |from: &str, to: &str| {
+        let place = from.rfind('/').map_or("", |at| &from[..=at]);
+        (!place.is_empty() && to.strip_prefix(place).is_some_and(|rest| !rest.contains('/'))).then_some(place.len())
+    };
+    let at = same(from, to).unwrap_or(0);
+    short(&format!("{key}: {} → {}", &from[at..], &to[at..]))
 }
 
 /// Digests cut to what people compare.

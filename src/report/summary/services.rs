@@ -5,7 +5,7 @@ use crate::report::phrase::{count, span};
 use crate::report::{Ending, Report, Service, Stood};
 
 use super::escape::{self, code, fence, words};
-use super::{Keep, Section, folded, link, phrase, section, short};
+use super::{Keep, Section, change, folded, link, phrase, section, short};
 
 /// From this many services on those that went well are folded away.
 const MANY: usize = 12;
@@ -38,7 +38,7 @@ pub(super) fn table(report: &Report) -> Vec<Section> {
 fn rows(report: &Report, services: &[&Service]) -> String {
     let looking = report.mode == "verify";
     let head = if looking { "| Service | Serves | Proof | Time |" } else { "| Service | Was → is now | Proof | Time |" };
-    let mut lines = vec![head.to_owned(), "|---|---|---|---:|".to_owned()];
+    let mut lines = vec![head.to_owned(), "|:--|:--|:--|--:|".to_owned()];
     let shown = if report.services.len() == 1 { PROOF_ALONE } else { PROOF_AMONG_OTHERS };
     for service in services {
         let time = if service.duration_seconds > 0.0 { span(service.duration_seconds).replace(' ', "&nbsp;") } else { String::new() };
@@ -121,12 +121,12 @@ fn planned(service: &Service) -> Section {
 }
 
 /// `image: a → b` with its parts as code; anything else as it is.
-fn changed(change: &str) -> String {
-    let change = short(change);
-    let parts = change.split_once(": ").and_then(|(key, rest)| Some((key, rest.split_once(" → ")?)));
+fn changed(text: &str) -> String {
+    let text = change(text);
+    let parts = text.split_once(": ").and_then(|(key, rest)| Some((key, rest.split_once(" → ")?)));
     match parts {
         Some((key, (from, to))) => format!("- **{}**: {} → {}", words(key), code(from), code(to)),
-        None => format!("- {}", code(&change)),
+        None => format!("- {}", code(&text)),
     }
 }
 
@@ -175,25 +175,23 @@ pub(super) fn known(report: &Report) -> Option<Section> {
     (!lines.is_empty()).then(|| section(Keep::Story, lines.join("\n") + "\n"))
 }
 
-/// How every service stands now. Where all went well the table has said it.
+/// How every service stands now. Where all went well the table has said it; of a single one the first lines have.
 pub(super) fn standing(report: &Report) -> Option<Section> {
-    if report.outcome.is_good() || report.services.is_empty() {
+    if report.outcome.is_good() || report.services.len() < 2 {
         return None;
     }
-    let lines: Vec<String> = report
-        .services
-        .iter()
-        .map(|service| {
-            let good = service.known_good.as_deref().filter(|good| service.serving.as_deref() != Some(*good));
-            let good = good.map(|good| format!(" <sub>last proven: {}</sub>", code(good))).unwrap_or_default();
-            format!("- {} **{}**: {}{good}", service.outcome.glyph(), words(&service.name), phrase(&headline::stands(service)))
-        })
-        .collect();
-    let body = lines.join("\n") + "\n";
-    let text = if lines.len() < MANY {
-        format!("### How everything stands now\n\n{body}")
-    } else {
-        folded("<b>How everything stands now</b>", &body)
-    };
+    let lines = report.services.iter().map(|service| {
+        let stands = phrase(&headline::stands(service));
+        format!("- {} **{}**: {stands}{}", service.outcome.glyph(), words(&service.name), last_proven(service))
+    });
+    let body = lines.collect::<Vec<_>>().join("\n") + "\n";
+    let few = report.services.len() < MANY;
+    let text = if few { format!("### How everything stands now\n\n{body}") } else { folded("<b>How everything stands now</b>", &body) };
     Some(section(Keep::Story, text))
+}
+
+/// The last release that was proven, where it does not serve.
+pub(super) fn last_proven(service: &Service) -> String {
+    let good = service.known_good.as_deref().filter(|good| service.serving.as_deref() != Some(*good));
+    good.map(|good| format!(" <sub>last proven: {}</sub>", code(good))).unwrap_or_default()
 }

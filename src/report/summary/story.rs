@@ -4,7 +4,7 @@ use crate::report::phrase::{clock, count, span};
 use crate::report::{Moment, Report, Sign};
 
 use super::escape::words;
-use super::{Keep, Section, folded, section, short};
+use super::{Keep, Section, change, folded, section, short};
 
 /// The most moments shown open.
 const OPEN: usize = 14;
@@ -28,25 +28,32 @@ pub(super) fn story(report: &Report) -> Option<Section> {
 fn table(report: &Report) -> String {
     let several = report.services.len() > 1;
     let mut lines = match several {
-        true => vec!["| At | Service | What | Took |".to_owned(), "|---:|---|---|---:|".to_owned()],
-        false => vec!["| At | What | Took |".to_owned(), "|---:|---|---:|".to_owned()],
+        true => vec!["| | At | Service | What | Took |".to_owned(), "|:-:|--:|:--|:--|--:|".to_owned()],
+        false => vec!["| | At | What | Took |".to_owned(), "|:-:|--:|:--|--:|".to_owned()],
     };
-    lines.extend(report.timeline.iter().map(|moment| row(moment, several)));
+    lines.extend(report.timeline.iter().map(|moment| row(report, moment)));
     lines.join("\n") + "\n"
 }
 
-fn row(moment: &Moment, several: bool) -> String {
+fn row(report: &Report, moment: &Moment) -> String {
     let took = moment.took_seconds.filter(|took| *took >= 0.05).map(|took| span(took).replace(' ', "&nbsp;")).unwrap_or_default();
-    let service = if several { format!(" {} |", words(moment.service.as_deref().unwrap_or_default())) } else { String::new() };
-    let facts: String = moment.facts.iter().take(FACTS).map(|fact| format!("<br><sub>{}</sub>", words(&short(fact)))).collect();
-    let more = moment.facts.len().saturating_sub(FACTS);
+    let service =
+        if report.services.len() > 1 { format!(" {} |", words(moment.service.as_deref().unwrap_or_default())) } else { String::new() };
+    let facts: Vec<&String> = moment.facts.iter().filter(|fact| !is_in_the_table(report, fact)).collect();
+    let more = facts.len().saturating_sub(FACTS);
+    let shown: String = facts.iter().take(FACTS).map(|fact| format!("<br><sub>{}</sub>", words(&change(fact)))).collect();
     let more = if more > 0 { format!("<br><sub>and {more} more</sub>") } else { String::new() };
-    format!("| {} |{service} {} {}{facts}{more} | {took} |", clock(moment.at_seconds), sign(moment.sign), words(&short(&moment.what)))
+    format!("| {} | {} |{service} {}{shown}{more} | {took} |", sign(moment.sign), clock(moment.at_seconds), words(&short(&moment.what)))
+}
+
+/// The table of services shows the whole proof of the only one.
+fn is_in_the_table(report: &Report, fact: &String) -> bool {
+    matches!(report.services.as_slice(), [service] if service.proof.contains(fact))
 }
 
 fn sign(sign: Sign) -> &'static str {
     match sign {
-        Sign::Step => "▫️",
+        Sign::Step => "•",
         Sign::Good => "✅",
         Sign::Bad => "❌",
         Sign::Back => "↩️",

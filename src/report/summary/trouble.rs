@@ -12,7 +12,8 @@ const MOST: usize = 10;
 pub(super) fn troubles(report: &Report) -> Vec<Section> {
     let early = report.failure.iter().map(|failure| (None, failure));
     let of_services = report.services.iter().flat_map(|service| {
-        let forward = service.failure.iter().map(|failure| (Some(service.name.clone()), failure));
+        let alone = report.services.len() == 1;
+        let forward = service.failure.iter().map(move |failure| ((!alone).then(|| service.name.clone()), failure));
         let back = service.rollback_failure.iter().map(|failure| (Some(format!("{}, on the way back", service.name)), failure));
         forward.chain(back)
     });
