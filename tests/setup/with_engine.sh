@@ -14,6 +14,7 @@ stop_engine() {
   rm -f "$components/engine"
   [ -n "$engine_pid" ] || return 0
   kill "$engine_pid" 2>/dev/null && wait "$engine_pid" 2>/dev/null
+  umount "$socket_dir/run/netns/default" 2>/dev/null
   rm -rf "$socket_dir"
 }
 
