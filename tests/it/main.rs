@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by failing")]
 
 mod action_harness;
+mod engine;
+mod engine_run;
 mod floors;
+mod journal;
 mod setup;
+mod simulator;

@@ -1,0 +1,382 @@
+//! What tests and rehearsals may do to the world: fill it, set faults, look into it, interfere with requests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Result};
+use crate::simulator::ecr::Repository;
+use crate::simulator::ecs::model::{Phase, Service};
+use crate::simulator::ecs::{definitions, ensure_cluster, services};
+use crate::simulator::elb::{Listener, LoadBalancer, Rule, TargetGroup};
+use crate::simulator::fault::Fault;
+use crate::simulator::request::{Injection, OnRequest, Request, When};
+use crate::simulator::seed::{Answers, Balancer, Past, ServiceSeed};
+use crate::simulator::server::{Shared, lock};
+use crate::simulator::sts::Role;
+use crate::simulator::wire::Refusal;
+use crate::simulator::world::{Pace, State, arn, hex_of};
+
+/// The world of a running simulator. Cheap to clone; clones are the same world.
+#[derive(Clone)]
+pub struct World {
+    pub(crate) shared: Shared,
+}
+
+impl World {
+    /// Makes a cluster.
+    pub fn add_cluster(&self, region: &str, name: &str) {
+        ensure_cluster(&mut lock(&self.shared), region, name);
+    }
+
+    /// Makes a service with its task definition and load balancer; it is at rest.
+    /// Fails when the seed's own task definition or settings are not ones ECS would take.
+    pub fn add_service(&self, seed: &ServiceSeed) -> Result<()> {
+        let mut state = lock(&self.shared);
+        state.advance();
+        add(&mut state, seed).map_err(|refusal| {
+            Failure::config(format!("{}: the simulator cannot be seeded with this service", seed.name))
+                .why(format!("{}: {}", refusal.code, refusal.message))
+        })
+    }
+
+    /// Makes a role that trusts GitHub tokens whose `sub` is like one of `subjects` (`*` and `?` allowed).
+    pub fn add_role(&self, role: &str, subjects: &[&str]) {
+        let subjects = subjects.iter().map(|subject| (*subject).to_owned()).collect();
+        lock(&self.shared).identities.roles.push(Role { arn: role.to_owned(), subjects, external_id: None });
+    }
+
+    /// Makes a role that is assumed from another one, with an external id where one is given.
+    pub fn add_chained_role(&self, role: &str, external_id: Option<&str>) {
+        let external_id = external_id.map(str::to_owned);
+        lock(&self.shared).identities.roles.push(Role { arn: role.to_owned(), subjects: Vec::new(), external_id });
+    }
+
+    /// Makes an ECR repository with this tag, or adds the tag; gives the digest.
+    pub fn add_image(&self, region: &str, repository: &str, tag: &str) -> String {
+        let digest = format!("sha256:{}", hex_of(&format!("{repository}:{tag}"), 64));
+        self.set_tag(region, repository, tag, &digest);
+        digest
+    }
+
+    /// Lets a tag of an ECR repository mean this digest.
+    pub fn set_tag(&self, region: &str, repository: &str, tag: &str, digest: &str) {
+        let mut state = lock(&self.shared);
+        let known = state.platform.repositories.iter_mut().find(|one| one.region == region && one.name == repository);
+        if let Some(known) = known {
+            known.tags.insert(tag.to_owned(), digest.to_owned());
+            return;
+        }
+        let tags = BTreeMap::from([(tag.to_owned(), digest.to_owned())]);
+        let new = Repository { region: region.to_owned(), name: repository.to_owned(), tags, ..Repository::default() };
+        state.platform.repositories.push(new);
+    }
+
+    /// Sets what goes wrong with the next release of a service. Does nothing when there is no such service.
+    pub fn set_fault(&self, service: &str, fault: Fault) {
+        self.change(service, |service| service.fault = fault);
+    }
+
+    /// Puts this text into events, stopped reasons, log lines, rollout reasons and health bodies of a service.
+    pub fn set_hostile_text(&self, service: &str, text: &str) {
+        self.change(service, |service| service.hostile = Some(text.to_owned()));
+    }
+
+    /// Sets what the application of a service says.
+    pub fn set_answers(&self, service: &str, answers: Answers) {
+        self.change(service, |service| {
+            let seeded = std::mem::take(&mut service.answers.seeded);
+            service.answers = Answers { seeded, ..answers };
+        });
+    }
+
+    /// How long a rollout takes, from UpdateService to COMPLETED, when one batch does it. Zero: everything happens at once.
+    pub fn set_rollout_time(&self, whole: Duration) {
+        lock(&self.shared).platform.pace = Pace::of(whole);
+    }
+
+    /// How long ListServiceDeployments does not know a new deployment, and how long DescribeServices may show the old state.
+    pub fn set_consistency_lag(&self, list: Duration, describe: Duration) {
+        let pace = &mut lock(&self.shared).platform.pace;
+        (pace.lag, pace.stale) = (list, describe);
+    }
+
+    /// How long after its completion the fault `unhealthy-after-bake` breaks a release.
+    pub fn set_break_after(&self, delay: Duration) {
+        lock(&self.shared).platform.break_after = delay;
+    }
+
+    /// Added to every answer, on the clock.
+    pub fn set_request_latency(&self, latency: Duration) {
+        lock(&self.shared).requests.latency = latency;
+    }
+
+    /// Plans something for one request.
+    pub fn inject(&self, when: When, injection: Injection) {
+        lock(&self.shared).requests.injections.push((when, injection));
+    }
+
+    /// Denies an operation by name or pattern: `elasticloadbalancing:*`, `ecs:TagResource`.
+    pub fn deny(&self, operation: &str) {
+        lock(&self.shared).requests.denied.insert(operation.to_owned());
+    }
+
+    /// Has every request looked at before and after its effect.
+    pub fn on_request(&self, hook: OnRequest) {
+        lock(&self.shared).requests.hook = Some(std::sync::Arc::new(hook));
+    }
+
+    /// Has requests looked at no more.
+    pub fn on_request_no_more(&self) {
+        lock(&self.shared).requests.hook = None;
+    }
+
+    /// Sets claims of the next GitHub tokens, e.g. `{"sub": "repo:…"}`; others stay.
+    pub fn set_claims(&self, claims: &Value) {
+        let mut state = lock(&self.shared);
+        if let (Some(fields), Some(new)) = (state.issuer.claims.as_object_mut(), claims.as_object()) {
+            fields.extend(new.clone());
+        }
+    }
+
+    /// Answers the next requests for GitHub tokens with these statuses.
+    pub fn fail_token_requests(&self, statuses: &[u16]) {
+        lock(&self.shared).issuer.failures.extend(statuses);
+    }
+
+    /// Answers the next AssumeRoleWithWebIdentity with this error: `IDPCommunicationError`, `InvalidIdentityToken`,
+    /// `ExpiredTokenException`, `RegionDisabledException`, `IDPRejectedClaim`, `AccessDenied`, …
+    pub fn fail_sign_in(&self, code: &str, message: &str) {
+        lock(&self.shared).identities.failures.push((code.to_owned(), message.to_owned()));
+    }
+
+    /// Lets new sessions last exactly this long, whatever is asked.
+    pub fn set_session_length(&self, length: Duration) {
+        lock(&self.shared).identities.session_length = Some(length);
+    }
+
+    /// Ends every session given out so far.
+    pub fn expire_sessions(&self) {
+        let mut state = lock(&self.shared);
+        let now = state.platform.now;
+        state.identities.keys.values_mut().filter(|key| key.until.is_some()).for_each(|key| key.until = Some(now));
+    }
+
+    /// An access key that never expires, and its secret.
+    pub fn static_key(&self) -> (String, String) {
+        let state = lock(&self.shared);
+        let lasting = state.identities.keys.iter().find(|(_, key)| key.until.is_none());
+        lasting.map(|(id, key)| (id.clone(), key.secret.clone())).unwrap_or_default()
+    }
+
+    /// The bearer with which the runner's steps ask for GitHub tokens.
+    pub fn token_request_bearer(&self) -> String {
+        lock(&self.shared).issuer.bearer.clone()
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        lock(&self.shared).requests.log.clone()
+    }
+
+    /// How often an operation was asked for, by its name with or without `ecs:`.
+    pub fn count(&self, operation: &str) -> usize {
+        let state = lock(&self.shared);
+        let bare = |name: &str| name.split_once(':').map_or(name.to_owned(), |(_, bare)| bare.to_owned());
+        let fits = |name: &str| name == operation || bare(name) == operation;
+        state.requests.counts.iter().filter(|(name, _)| fits(name)).map(|(_, count)| count).sum()
+    }
+
+    /// The versions users get from a service now, sorted and joined by `+`; empty when nothing serves.
+    pub fn serving(&self, service: &str) -> String {
+        self.look(service, |service| {
+            let serves = |task: &&crate::simulator::ecs::model::Task| task.fit();
+            let mut versions: Vec<&str> = service.tasks.iter().filter(serves).map(|task| task.version.as_str()).collect();
+            versions.sort_unstable();
+            versions.dedup();
+            versions.join("+")
+        })
+        .unwrap_or_default()
+    }
+
+    /// The task definitions of the running tasks of a service, sorted, each once.
+    pub fn running(&self, service: &str) -> Vec<String> {
+        self.look(service, |service| {
+            let running = service.tasks.iter().filter(|task| task.phase == Phase::Running);
+            let mut definitions: Vec<String> = running.map(|task| task.definition.clone()).collect();
+            definitions.sort_unstable();
+            definitions.dedup();
+            definitions
+        })
+        .unwrap_or_default()
+    }
+
+    /// A service as DescribeServices shows it, with tags, without any lag; `null` when there is none.
+    pub fn describe(&self, service: &str) -> Value {
+        self.look(service, |service| services::describe(service, true)).unwrap_or_default()
+    }
+
+    /// The newest revision of a task definition family, as it is kept; `null` when there is none.
+    pub fn task_definition(&self, region: &str, family: &str) -> Value {
+        let state = lock(&self.shared);
+        state.platform.definition(region, family).map_or(Value::Null, |definition| Value::Object(definition.body.clone()))
+    }
+
+    /// All lines of a log group, oldest first.
+    pub fn log_lines(&self, group: &str) -> Vec<String> {
+        let mut state = lock(&self.shared);
+        state.advance();
+        let of_group = state.platform.logs.iter().filter(|((_, name, _), _)| name == group);
+        let mut lines: Vec<_> = of_group.flat_map(|(_, lines)| lines.iter().cloned()).collect();
+        lines.sort_by_key(|(at, _)| *at);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// Somebody else deploys: a new revision that tells this version becomes the service's.
+    pub fn deploy_by_somebody_else(&self, service: &str) {
+        let mut state = lock(&self.shared);
+        state.advance();
+        let at = state.platform.now;
+        let State { services: all, platform, .. } = &mut *state;
+        if let Some(service) = all.iter_mut().find(|one| one.name == service) {
+            services::deploy_by_somebody_else(service, platform, at);
+        }
+    }
+
+    /// The hosts of all load balancers and of all rules and seeds: each is answered on the simulator's port.
+    pub fn hosts(&self) -> Vec<String> {
+        let state = lock(&self.shared);
+        let balancers = &state.platform.balancers;
+        let rules =
+            balancers.iter().flat_map(|one| &one.listeners).flat_map(|listener| &listener.rules).flat_map(|rule| rule.hosts.clone());
+        let own = state.services.iter().flat_map(|service| service.hosts.clone());
+        let mut hosts: Vec<String> = balancers.iter().map(|one| one.dns.clone()).chain(rules).chain(own).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+
+    fn change(&self, service: &str, with: impl FnOnce(&mut Service)) {
+        let mut state = lock(&self.shared);
+        state.advance();
+        if let Some(service) = state.service_named(service) {
+            with(service);
+        }
+    }
+
+    fn look<T>(&self, service: &str, with: impl FnOnce(&Service) -> T) -> Option<T> {
+        let mut state = lock(&self.shared);
+        state.advance();
+        state.service_named(service).map(|service| with(service))
+    }
+}
+
+fn add(state: &mut State, seed: &ServiceSeed) -> std::result::Result<(), Refusal> {
+    let cluster = seed.cluster.rsplit('/').next().unwrap_or_default().to_owned();
+    ensure_cluster(state, &seed.region, &cluster);
+    let registered = definitions::register(state, &seed.region, &seed.task_definition())?;
+    let definition = registered.pointer("/taskDefinition/taskDefinitionArn").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut body = seed.create_service(&definition);
+    if let Some(balancers) = balance(state, seed) {
+        body["loadBalancers"] = balancers;
+    }
+    // It was made an hour ago and is at rest: its first rollout takes no time.
+    let (pace, now) = (state.platform.pace, state.platform.now);
+    state.platform.pace = Pace::of(Duration::ZERO);
+    services::create(state, &seed.region, &body)?;
+    state.platform.pace = pace;
+    let State { services: all, platform, .. } = state;
+    let Some(service) = all.last_mut() else { return Ok(()) };
+    service.hosts.clone_from(&seed.hosts);
+    service.answers = Answers { seeded: definition.clone(), ..seed.answers.clone() };
+    if seed.past == Past::NeverRan {
+        services::never_ran(service, platform, now);
+        return Ok(());
+    }
+    service.good.insert(definition.clone());
+    if let Some(definition) = platform.definition(&seed.region, &definition).cloned() {
+        let versions: Vec<String> = service.tasks.iter().map(|task| services::version_of(service, &definition, task)).collect();
+        service.tasks.iter_mut().zip(versions).for_each(|(task, version)| task.version = version);
+    }
+    Ok(())
+}
+
+/// Makes what stands before a service; gives `loadBalancers` of CreateService.
+fn balance(state: &mut State, seed: &ServiceSeed) -> Option<Value> {
+    let (kind, scheme) = match seed.balancer {
+        Balancer::Nothing => return None,
+        Balancer::Classic => {
+            let name = format!("{}-classic", seed.name);
+            return Some(json!([{ "loadBalancerName": name, "containerName": seed.container, "containerPort": seed.port }]));
+        }
+        Balancer::Public => ("application", "internet-facing"),
+        Balancer::Internal => ("application", "internal"),
+        Balancer::Network => ("network", "internet-facing"),
+    };
+    let short = if kind == "network" { "net" } else { "app" };
+    let id = state.platform.hex(16);
+    let name = format!("{}-{}", seed.name, seed.cluster.rsplit('/').next().unwrap_or_default());
+    let balancer = arn("elasticloadbalancing", &seed.region, &format!("loadbalancer/{short}/{name}/{id}"));
+    let shifts = seed.strategy != crate::simulator::seed::Strategy::Rolling;
+    let groups: Vec<String> = ["blue", "green"]
+        .iter()
+        .take(if shifts { 2 } else { 1 })
+        .map(|color| {
+            let group = target_group(state, seed, &balancer, color);
+            let arn = group.arn.clone();
+            state.platform.target_groups.push(group);
+            arn
+        })
+        .collect();
+    let listeners = listeners(state, seed, &balancer, &groups);
+    let rule = listeners.first().and_then(|listener| listener.rules.first()).map(|rule| rule.arn.clone());
+    let prefix = if scheme == "internal" { "internal-" } else { "" };
+    let dns = format!("{prefix}{name}-{}.{}.elb.amazonaws.com", &id[..8], seed.region);
+    state.platform.balancers.push(LoadBalancer { arn: balancer, name, dns, scheme, kind, listeners });
+    let mut entry = json!({ "targetGroupArn": groups[0], "containerName": seed.container, "containerPort": seed.port });
+    if let Some(other) = groups.get(1) {
+        let role = "arn:aws:iam::123456789012:role/ecs-load-balancers";
+        entry["advancedConfiguration"] = json!({ "alternateTargetGroupArn": other, "productionListenerRule": rule, "roleArn": role });
+    }
+    Some(json!([entry]))
+}
+
+fn target_group(state: &mut State, seed: &ServiceSeed, balancer: &str, color: &str) -> TargetGroup {
+    let name = format!("{}-{color}", seed.name);
+    let id = state.platform.hex(16);
+    TargetGroup {
+        arn: arn("elasticloadbalancing", &seed.region, &format!("targetgroup/{name}/{id}")),
+        name,
+        port: seed.port,
+        protocol: if seed.balancer == Balancer::Network { "TCP" } else { "HTTP" },
+        health_path: "/health".to_owned(),
+        balancer: balancer.to_owned(),
+    }
+}
+
+fn listeners(state: &mut State, seed: &ServiceSeed, balancer: &str, groups: &[String]) -> Vec<Listener> {
+    let (first, second, rule) = (state.platform.hex(16), state.platform.hex(16), state.platform.hex(16));
+    let base = balancer.replacen(":loadbalancer/", ":listener/", 1);
+    let network = seed.balancer == Balancer::Network;
+    let ruled = !network && (seed.host.is_some() || !seed.path_patterns.is_empty());
+    let rules = ruled.then(|| Rule {
+        arn: format!("{}/{first}/{rule}", balancer.replacen(":loadbalancer/", ":listener-rule/", 1)),
+        priority: 10,
+        hosts: seed.host.iter().cloned().collect(),
+        paths: seed.path_patterns.clone(),
+        target_groups: groups.to_vec(),
+    });
+    let certificate = arn("acm", &seed.region, &format!("certificate/{first}"));
+    let secure = Listener {
+        arn: format!("{base}/{first}"),
+        port: 443,
+        protocol: if network { "TLS" } else { "HTTPS" },
+        certificate: Some(certificate),
+        default: Some(if ruled { String::new() } else { groups[0].clone() }),
+        rules: rules.into_iter().collect(),
+    };
+    let plain =
+        Listener { arn: format!("{base}/{second}"), port: 80, protocol: "HTTP", certificate: None, default: None, rules: Vec::new() };
+    if network { vec![secure] } else { vec![secure, plain] }
+}
