@@ -4,6 +4,7 @@
 
 mod files;
 mod process;
+#[cfg(test)]
 mod proof;
 
 use std::collections::BTreeMap;
@@ -131,12 +132,6 @@ impl Runner {
     pub fn cancel(mut self, when: Trigger) -> Self {
         self.cancel = Some(when);
         self
-    }
-
-    /// Cancels main this long after its start.
-    #[must_use]
-    pub fn cancel_after(self, time: Duration) -> Self {
-        self.cancel(Trigger::After(time))
     }
 
     /// Lets the rest of the job run undisturbed.
