@@ -220,7 +220,7 @@ async fn a_pause_hook_waits_until_somebody_continues_it() {
 #[tokio::test]
 async fn a_release_that_breaks_later_is_healthy_first() {
     let client = with(Fault::UnhealthyAfterBake).await;
-    client.world.set_break_after(Duration::from_secs(3600));
+    client.world.set_break_after(Duration::from_secs(900));
     let number = client.deploy("v2").await;
     client.deployment_is(&number, "SUCCESSFUL").await;
     assert_eq!(client.get(HOST, "/health").await.0, 200);

@@ -86,7 +86,7 @@ async fn latency_and_delay_are_of_the_clock() {
 #[tokio::test]
 async fn the_first_looks_after_an_update_may_show_the_world_before_it() {
     let client = Client::with(100.0, ServiceSeed::new("web")).await;
-    client.world.set_consistency_lag(Duration::from_secs(500), Duration::from_secs(500));
+    client.world.set_consistency_lag(Duration::from_secs(300), Duration::from_secs(300));
     let before = client.web().await;
     let definition = client.register("v2").await;
     client.ecs("UpdateService", json!({ "service": "web", "taskDefinition": definition })).await;
