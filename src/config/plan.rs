@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::aws::AwsAuth;
+use crate::engine::member::JobPlan;
 use crate::engine::record::{GroupPlan, OnTrouble};
 use crate::health::HealthSettings;
-use crate::target::{EnvChange, InFlight, TaskWhat};
-use crate::values::{PinnedImage, Secret, ServiceName, Share};
+use crate::target::{EnvChange, InFlight};
+use crate::values::{PinnedImage, ServiceName, Share};
 
 /// Everything a run will do.
 #[derive(Debug, Clone)]
@@ -84,6 +86,9 @@ pub struct ServicePlan {
     /// The platform's secret references; not in the journal.
     #[serde(skip)]
     pub secrets: BTreeMap<String, String>,
+    /// The user's own task definition, read and parsed; not in the journal.
+    #[serde(skip)]
+    pub definition: Option<serde_json::Value>,
     /// Health.
     pub health: HealthSettings,
     /// Shares for the new release.
@@ -127,41 +132,6 @@ pub enum ImageSource {
     },
 }
 
-/// A migration or a backup.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JobPlan {
-    /// What to run.
-    pub what: TaskWhat,
-    /// How long it may take.
-    pub timeout: Duration,
-    /// What a cancellation does to it.
-    pub on_cancel: JobOnCancel,
-    /// Whether the old release can still run after it.
-    pub rollback: JobRollback,
-}
-
-/// What a cancellation does to a running job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum JobOnCancel {
-    /// It runs to its end.
-    #[default]
-    Finish,
-    /// It is stopped.
-    Stop,
-}
-
-/// Whether the old release can still run after a migration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum JobRollback {
-    /// It can.
-    #[default]
-    Safe,
-    /// It cannot: no automatic rollback after it.
-    Unsafe,
-}
-
 /// How to sign in.
 #[derive(Debug, Clone, Default)]
 pub struct Auth {
@@ -169,26 +139,25 @@ pub struct Auth {
     pub aws: AwsAuth,
 }
 
-/// How to sign in to AWS.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AwsAuth {
-    /// The role to assume by web identity; `None`: the usual chain of the SDKs.
-    pub role: Option<String>,
-    /// Region where a service names none.
-    pub region: Option<String>,
-    /// Fails when signed in anywhere else.
-    pub expected_account: Option<String>,
-    /// Session length.
-    pub role_duration: Option<Duration>,
-    /// Session name; default `touchdown-<run id>`.
-    pub session_name: Option<String>,
-    /// Sent with the last role of the chain.
-    #[serde(skip)]
-    pub external_id: Option<ExternalId>,
-    /// Roles assumed one after the other from the first.
-    pub role_chain: Vec<String>,
+impl Mode {
+    /// As users write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Mode::Deploy => "deploy",
+            Mode::Plan => "plan",
+            Mode::Verify => "verify",
+            Mode::Rollback { .. } => "rollback",
+            Mode::History => "history",
+            Mode::Rehearse { .. } => "rehearse",
+        }
+    }
 }
 
-/// An external id: not a credential, but not for logs either.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExternalId(pub Secret);
+impl TargetPlan {
+    /// As users write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            TargetPlan::Ecs(_) => "ecs",
+        }
+    }
+}

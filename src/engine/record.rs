@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::failure::Failure;
+use crate::failure::{Evidence, Failure};
 use crate::health::Baseline;
 use crate::target::{Arrival, Captured, Opaque, Prepared, Step, TaskHandle};
 use crate::values::{PinnedImage, RunId, ServiceName};
@@ -92,6 +92,12 @@ pub struct Opening {
     pub groups: Vec<GroupPlan>,
     /// Stages skipped by flag: `push`, `verify`, …
     pub skipped: Vec<String>,
+    /// How to sign in again, without secrets.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub auth: serde_json::Value,
+    /// The container main runs in: the only one the post step may stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 /// Where a run came from: claims and variables, for people.
@@ -107,6 +113,8 @@ pub struct Origin {
     pub environment: Option<String>,
     /// Address of the run.
     pub run_url: Option<String>,
+    /// Who started it.
+    pub actor: Option<String>,
 }
 
 /// Services that stand or fall together.
@@ -150,6 +158,17 @@ pub enum Job {
     Migrate,
 }
 
+/// Whether the old release can still run after a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobRollback {
+    /// It can.
+    #[default]
+    Safe,
+    /// It cannot: no automatic rollback after it.
+    Unsafe,
+}
+
 /// What happened to one service, or is about to (…Started, Advancing).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -175,6 +194,8 @@ pub enum Event {
     JobStarted {
         /// Which.
         job: Job,
+        /// Whether the old release can still run once it has begun.
+        rollback: JobRollback,
     },
     /// The platform has it.
     JobRunning {
@@ -224,6 +245,11 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// Material of the failure, in pieces of at most one line of the journal.
+    Evidence {
+        /// One piece.
+        evidence: Evidence,
+    },
     /// What was changed is about to be put back.
     UndoStarted,
     /// The platform has begun.
@@ -243,6 +269,13 @@ pub enum Event {
         /// Why.
         failure: Failure,
         /// What a person can type.
+        by_hand: Vec<String>,
+    },
+    /// Changed and not put back: as the settings ask, or because the old release cannot run any more.
+    Kept {
+        /// Why it is not put back.
+        why: String,
+        /// What a person can type to put it back.
         by_hand: Vec<String>,
     },
     /// Somebody else's deployment serves; left alone.

@@ -1,6 +1,9 @@
 //! Is the new build healthy, and is it the new build? The settings, and a pure verdict over samples.
 //! It knows no platform and never waits: the engine asks `judge` and goes by the answer.
 
+pub mod probe;
+pub mod verdict;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -157,4 +160,14 @@ pub enum Baseline {
     },
     /// There was no address to ask, or nothing served.
     Unknown,
+}
+
+impl std::fmt::Display for StatusSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, (from, to)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            if from == to { write!(f, "{comma}{from}")? } else { write!(f, "{comma}{from}-{to}")? }
+        }
+        Ok(())
+    }
 }

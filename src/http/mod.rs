@@ -1,15 +1,31 @@
 //! The only door to the network: one client, one retry policy, one log, one fence before every request that changes something.
 //! It knows no cloud. Whoever calls says whether a request reads or changes, and how its errors are told apart.
 
+pub mod aws;
+mod client;
+pub mod docker;
+mod visit;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use backon::BackoffBuilder;
 use bytes::Bytes;
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Result};
 use crate::values::Address;
+
+/// Tries after the first.
+const TRIES: usize = 4;
+/// Bounds a connection, a reading and a changing request.
+const CONNECT: Duration = Duration::from_secs(10);
+const READ: Duration = Duration::from_secs(30);
+const CHANGE: Duration = Duration::from_secs(20);
+/// The largest answer that is read.
+const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 /// What a request does to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +61,14 @@ pub struct Options {
 /// The client. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Http {
-    #[allow(dead_code)]
-    options: std::sync::Arc<Options>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    client: reqwest::Client,
+    tls: rustls::ClientConfig,
 }
 
 /// A whole answer.
@@ -77,25 +99,100 @@ pub type Throttled = fn(&Answer) -> bool;
 impl Http {
     /// Makes the client. Fails when `SSL_CERT_FILE` or a proxy variable cannot be used.
     pub fn new(options: Options) -> Result<Self> {
-        Ok(Self { options: std::sync::Arc::new(options) })
+        let tls = client::tls(&options.environment)?;
+        let client = client::builder(&tls, &options.environment)?
+            .connect_timeout(CONNECT)
+            .build()
+            .map_err(|error| Failure::bug("the HTTP client cannot be made").why(error.to_string()))?;
+        Ok(Self { shared: Arc::new(Shared { options, client, tls }) })
     }
 
     /// Sends `request` by the policy of `intent` and reads the whole answer (at most 8 MiB).
     /// A 5xx that outlasts the retries is returned as the answer; for `Change`, a 5xx is returned at once.
     pub async fn send(&self, request: http::Request<Bytes>, intent: Intent, throttled: Throttled) -> Result<Answer, NoAnswer> {
-        let _ = (request, intent, throttled);
-        Err(NoAnswer::Fenced)
+        let mut delays = backon::ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(5))
+            .with_max_times(TRIES)
+            .with_jitter()
+            .build();
+        loop {
+            let tried = self.once(&request, intent).await;
+            let again = match &tried {
+                Ok(answer) if answer.status == 429 || throttled(answer) => true,
+                Ok(answer) => intent == Intent::Read && answer.status >= 500,
+                Err(NoAnswer::NotSent(_)) => true,
+                Err(NoAnswer::Lost(_)) => intent == Intent::Read,
+                Err(NoAnswer::Fenced) => false,
+            };
+            let Some(delay) = delays.next().filter(|_| again) else { return tried };
+            let asked = tried.as_ref().ok().and_then(retry_after).unwrap_or_default();
+            self.clock().sleep(delay.max(asked)).await;
+        }
     }
 
-    /// One request on a connection of its own, for health: nothing is reused, nothing retried. See [`Visit`].
-    pub async fn visit(&self, visit: Visit) -> Visited {
-        let _ = visit;
-        Visited::Failed(VisitError::Refused(String::new()))
+    async fn once(&self, request: &http::Request<Bytes>, intent: Intent) -> Result<Answer, NoAnswer> {
+        if intent == Intent::Change && self.shared.options.fence.stands() {
+            return Err(NoAnswer::Fenced);
+        }
+        let began = std::time::Instant::now();
+        let (method, host, path) = (request.method().clone(), request.uri().host().unwrap_or_default().to_owned(), request.uri().path());
+        let timeout = match intent {
+            Intent::Read => READ,
+            Intent::Change => CHANGE,
+        };
+        let answered = tokio::time::timeout(self.clock().patience(timeout), self.exchange(request)).await;
+        let answered = answered.unwrap_or_else(|_| Err(NoAnswer::Lost(format!("{host} did not answer in time"))));
+        let milliseconds = began.elapsed().as_millis();
+        match &answered {
+            Ok(answer) => tracing::debug!(%method, host, path, status = answer.status, milliseconds, "request"),
+            Err(cause) => tracing::debug!(%method, host, path, %cause, milliseconds, "request"),
+        }
+        answered
+    }
+
+    async fn exchange(&self, request: &http::Request<Bytes>) -> Result<Answer, NoAnswer> {
+        let (url, host) = self.shared.options.endpoints.route(request.uri());
+        let mut outgoing =
+            self.shared.client.request(request.method().clone(), url).headers(request.headers().clone()).body(request.body().clone());
+        if let Some(host) = host {
+            outgoing = outgoing.header(http::header::HOST, host);
+        }
+        let response = outgoing.send().await.map_err(|error| visit::no_answer(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = visit::body(response, LARGEST_ANSWER).await.map_err(|error| NoAnswer::Lost(visit::plain(&error)))?;
+        Ok(Answer { status, headers, body })
     }
 
     /// The clock retries run on.
     pub fn clock(&self) -> &Clock {
-        &self.options.clock
+        &self.shared.options.clock
+    }
+}
+
+/// Seconds of a `Retry-After`, at most a minute.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let seconds: u64 = answer.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(60)))
+}
+
+impl Fence {
+    fn stands(&self) -> bool {
+        self.0.as_ref().is_some_and(|file| file.exists())
+    }
+}
+
+impl Endpoints {
+    /// Where `uri` is really reached, and the `Host` header to send when that is elsewhere.
+    fn route(&self, uri: &http::Uri) -> (String, Option<String>) {
+        let host = uri.host().unwrap_or_default().to_lowercase();
+        match self.0.get(&host) {
+            None => (uri.to_string(), None),
+            Some(base) => {
+                let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+                (format!("{}{path}", base.trim_end_matches('/')), uri.authority().map(ToString::to_string))
+            }
+        }
     }
 }
 
@@ -157,3 +254,14 @@ impl NoAnswer {
         }
     }
 }
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NoAnswer::NotSent(why) | NoAnswer::Lost(why) => f.write_str(why),
+            NoAnswer::Fenced => f.write_str("the post step has taken over"),
+        }
+    }
+}
+
+impl std::error::Error for NoAnswer {}

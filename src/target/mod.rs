@@ -275,7 +275,7 @@ pub enum TaskState {
 /// Tells why a release failed: events, exit codes, log tails. Each call may be refused; then there is less.
 pub trait GathersEvidence: Send + Sync {
     /// Everything about this release that helps a person.
-    fn gather(&self, release: Opaque) -> BoxFuture<'static, Vec<Evidence>>;
+    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Vec<Evidence>>;
 }
 
 /// Carries the open mark.
@@ -290,6 +290,8 @@ pub trait Marks: Send + Sync {
 pub trait Lists: Send + Sync {
     /// At most `limit` of them.
     fn releases(&self, limit: usize) -> BoxFuture<'static, Result<Vec<Listed>>>;
+    /// The release `to`, or the last known-good one before what serves now, ready to be applied. Makes nothing.
+    fn release(&self, to: Option<String>, before: Before<Opaque>) -> BoxFuture<'static, Result<Prepared<Opaque>>>;
 }
 
 /// One release in a history.

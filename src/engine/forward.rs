@@ -1,0 +1,442 @@
+//! The steps on the way forward, each one piece of work for one service that ends in events. It decides nothing about groups.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::failure::{Failure, Kind, Result};
+use crate::health::probe::{Shipped, probe, smoke};
+use crate::health::verdict::{baseline, judge};
+use crate::health::{Baseline, HealthAt, HealthSettings, Sample, Verdict};
+use crate::http::Http;
+use crate::target::{
+    Arrival, Before, Captured, InFlight, Mark, Observation, Opaque, Prepared, Step, TaskHandle, TaskOrder, TaskState, Undo,
+};
+use crate::values::{Address, NamedBy, RunId};
+
+use super::member::{Checks, Goal, JobPlan, Member};
+use super::narrate::job_name;
+use super::pace::{Halted, Pace};
+use super::record::{Event, Job};
+use super::service::Service;
+
+/// Pause between two looks at a platform.
+const LOOK: Duration = Duration::from_secs(2);
+/// The longest, after errors.
+const LONGEST_LOOK: Duration = Duration::from_secs(15);
+/// Pause between two looks at a proven service that waits for its group.
+const WATCH: Duration = Duration::from_secs(5);
+/// How long a verb is tried again after transient failures.
+const INSIST: Duration = Duration::from_secs(60);
+/// How long evidence may be gathered.
+const EVIDENCE: Duration = Duration::from_secs(15);
+
+/// What a step needs besides its service.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    pub(crate) http: Http,
+    pub(crate) pace: Pace,
+}
+
+/// How a step ended: what happened, or that it was told to stop while it waited.
+pub(crate) type Ended = Result<Vec<Event>, Halted>;
+
+/// Reads what stands, waits for another deployment if asked to, repairs what a lost run left, probes the baseline.
+pub(crate) async fn capture(member: &Member, tools: &Tools) -> Ended {
+    let until = tools.pace.now().plus(member.timeout);
+    loop {
+        let captured = match tools.pace.insist(INSIST, || member.target.clone().snapshot()).await {
+            Ok(captured) => captured,
+            Err(failure) => return Ok(vec![Event::Failed { failure }]),
+        };
+        let Some(why) = occupied(member, &captured, tools.pace.now()) else {
+            return Ok(captured_or_lost(member, tools, captured).await);
+        };
+        match member.in_flight {
+            InFlight::Supersede => return Ok(captured_or_lost(member, tools, captured).await),
+            InFlight::Wait if tools.pace.now() < until => {
+                tracing::info!(service = %member.name, "waiting: {why}");
+                tools.pace.pause(LOOK * 2).await?;
+            }
+            InFlight::Wait | InFlight::Fail => {
+                let failure = Failure::new(Kind::Conflict, format!("{} is being deployed by somebody else", member.name))
+                    .why(why)
+                    .fix("deploy one after the other: give the job `concurrency: { group: deploy-…, cancel-in-progress: false }`")
+                    .fix("or set in-flight: supersede to replace the other deployment");
+                return Ok(vec![Event::Failed { failure }]);
+            }
+        }
+    }
+}
+
+/// Why the service is not free, in words; `None`: it is.
+fn occupied(member: &Member, captured: &Captured<Opaque>, now: Timestamp) -> Option<String> {
+    match &captured.mark {
+        Some(Mark::Open { run, until, .. }) if !has_ended(run, *until, &member.run, now) => {
+            Some(format!("run {run} has it until {}", until.rfc3339()))
+        }
+        _ => captured.in_flight.clone(),
+    }
+}
+
+fn has_ended(run: &RunId, until: Timestamp, own: &RunId, now: Timestamp) -> bool {
+    until < now || (run.id == own.id && run.attempt < own.attempt)
+}
+
+async fn captured_or_lost(member: &Member, tools: &Tools, captured: Captured<Opaque>) -> Vec<Event> {
+    if let Some(Mark::Open { run, until, back_to }) = &captured.mark
+        && has_ended(run, *until, &member.run, tools.pace.now())
+        && captured.revision.as_ref() != Some(back_to)
+    {
+        return vec![Event::RepairStarted { lost: run.clone() }];
+    }
+    let baseline = probe_baseline(member, tools, &captured).await;
+    vec![Event::Captured { captured, baseline }]
+}
+
+async fn probe_baseline(member: &Member, tools: &Tools, captured: &Captured<Opaque>) -> Baseline {
+    if member.checks == Checks::Skipped || !matches!(captured.before, Before::Running(_)) {
+        return Baseline::Unknown;
+    }
+    let Some(address) = address(member, captured.address.as_ref()) else { return Baseline::Unknown };
+    let sample = probe(&tools.http, &address, &member.health, &Shipped::default()).await;
+    baseline(Some(&sample))
+}
+
+/// Puts back what a lost run left, then lets the service be captured afresh.
+pub(crate) async fn repair(member: &Member, tools: &Tools) -> Ended {
+    let (Some(marks), Ok(found)) = (member.target.clone().marks(), member.target.clone().snapshot().await) else {
+        return Ok(vec![Event::Failed { failure: Failure::bug("a lost run cannot be repaired where no mark can be read") }]);
+    };
+    let Some(mark @ Mark::Open { .. }) = found.mark else {
+        return Ok(vec![Event::Repaired { revision: found.revision.unwrap_or_default() }]);
+    };
+    let Mark::Open { back_to, .. } = &mark else { return Ok(Vec::new()) };
+    let revision = back_to.clone();
+    let undo = tools.pace.insist(INSIST, || marks.repair(mark.clone())).await;
+    let settled = match undo {
+        Ok(Undo::Begun(release)) => arrive(member, tools, &release, tools.pace.now().plus(member.rollback_timeout)).await?,
+        Ok(Undo::NothingToUndo) => Ok(Arrival::default()),
+        Ok(Undo::Superseded { by }) => Err(Failure::new(Kind::Superseded, format!("{by} serves: it is left alone"))),
+        Err(failure) => Err(failure),
+    };
+    Ok(match settled {
+        Ok(_) => {
+            if let Err(failure) = marks.write(Mark::Proven { revision: revision.clone() }).await {
+                tracing::warn!(service = %member.name, "the mark of the lost run stays: {}", failure.what);
+            }
+            vec![Event::Repaired { revision }]
+        }
+        Err(failure) => vec![Event::Failed { failure: failure.why("while putting back what a lost run had left") }],
+    })
+}
+
+/// Starts a job, or finds the one already started with this run's token.
+pub(crate) async fn start_job(member: &Member, tools: &Tools, service: &Service, job: Job) -> Ended {
+    let (Some(plan), Some(runner)) = (member.job(job), member.target.clone().runs_task()) else {
+        return Ok(vec![Event::Failed { failure: Failure::bug("a job was asked of a platform that runs none") }]);
+    };
+    if job == Job::Migrate {
+        mark_open(member, tools, service).await;
+    }
+    let order = TaskOrder {
+        what: plan.what.clone(),
+        release: service.prepared.as_ref().filter(|_| job == Job::Migrate).map(|prepared| prepared.release.clone()),
+        before: service.captured.as_ref().map_or(Before::Absent, |captured| captured.before.clone()),
+        token: token(member, job),
+    };
+    Ok(match tools.pace.insist(INSIST, || runner.start(order.clone())).await {
+        Ok(handle) => vec![Event::JobRunning { job, handle }],
+        Err(failure) => vec![Event::Failed { failure }],
+    })
+}
+
+fn token(member: &Member, job: Job) -> String {
+    let whole = format!("{}/{}/{}/{job:?}", member.run.id, member.run.attempt, member.name);
+    let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
+    digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Sees a job to its end, with its lines in the log.
+pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle: TaskHandle) -> Ended {
+    let (Some(plan), Some(runner)) = (member.job(job), member.target.clone().runs_task()) else {
+        return Ok(vec![Event::Failed { failure: Failure::bug("a job was asked of a platform that runs none") }]);
+    };
+    let until = tools.pace.now().plus(plan.timeout);
+    let mut lines: Vec<String> = Vec::new();
+    loop {
+        let look = match tools.pace.insist(INSIST, || runner.look(handle.clone(), lines.len())).await {
+            Ok(look) => look,
+            Err(failure) => return Ok(vec![Event::Failed { failure }]),
+        };
+        look.lines.iter().for_each(|line| tracing::info!(service = %member.name, "{} | {line}", job_name(job)));
+        lines.extend(look.lines);
+        match look.state {
+            TaskState::Succeeded => return Ok(vec![Event::JobEnded { job, tail: tail(&lines) }]),
+            TaskState::Failed(failure) => {
+                return Ok(vec![Event::Failed {
+                    failure: failure.evidence(format!("last lines of the {} job", job_name(job)), tail(&lines)),
+                }]);
+            }
+            TaskState::Running if tools.pace.now() > until => return Ok(vec![too_long(member, plan, handle, job).await]),
+            TaskState::Running => tools.pace.pause(LOOK).await?,
+        }
+    }
+}
+
+async fn too_long(member: &Member, plan: &JobPlan, handle: TaskHandle, job: Job) -> Event {
+    let mut failure = Failure::new(
+        Kind::TimedOut,
+        format!("{}: the {} job did not end within {}", member.name, job_name(job), humantime::format_duration(plan.timeout)),
+    );
+    if let Some(runner) = member.target.clone().runs_task()
+        && let Err(stopping) = runner.stop(handle, "timed out".to_owned()).await
+    {
+        failure = failure.why(format!("and it could not be stopped: {}", stopping.what));
+    }
+    Event::Failed { failure: failure.fix("raise migrate.timeout, or make the job shorter") }
+}
+
+fn tail(lines: &[String]) -> Vec<String> {
+    lines[lines.len().saturating_sub(20)..].to_vec()
+}
+
+/// Makes and names the release, or finds the one to go back to.
+pub(crate) async fn prepare(member: &Member, tools: &Tools, before: Before<Opaque>) -> Ended {
+    let found = match &member.goal {
+        Goal::Image(image) => tools.pace.insist(INSIST, || member.target.clone().prepare(image.clone(), before.clone())).await,
+        Goal::Release(to) => match member.target.clone().lists() {
+            Some(lists) => tools.pace.insist(INSIST, || lists.release(to.clone(), before.clone())).await,
+            None => Err(Failure::config(format!("{}: this platform keeps no history to go back to", member.name))),
+        },
+        Goal::WhatStoodBefore => Err(Failure::bug("nothing to deploy was handed to the engine")),
+    };
+    Ok(match found {
+        Ok(prepared) => vec![Event::Prepared { prepared }],
+        Err(failure) => vec![Event::Failed { failure }],
+    })
+}
+
+/// Points the platform at the release.
+pub(crate) async fn apply(member: &Member, tools: &Tools, service: &Service) -> Ended {
+    let (Some(Prepared { release, .. }), Some(captured)) = (&service.prepared, &service.captured) else {
+        return Ok(vec![Event::Failed { failure: Failure::bug("a release was to be applied before it was prepared") }]);
+    };
+    mark_open(member, tools, service).await;
+    Ok(match tools.pace.insist(INSIST, || member.target.clone().apply(release.clone(), captured.before.clone())).await {
+        Ok(()) => vec![Event::Applied],
+        Err(failure) if failure.kind == Kind::Superseded => vec![Event::Superseded { by: failure.what }],
+        Err(failure) => vec![Event::Failed { failure }],
+    })
+}
+
+async fn mark_open(member: &Member, tools: &Tools, service: &Service) {
+    let (Some(marks), Some(captured)) = (member.target.clone().marks(), &service.captured) else { return };
+    let Some(back_to) = captured.revision.clone() else { return };
+    let jobs: Duration = [&member.before, &member.migrate].into_iter().flatten().map(|job| job.timeout).sum();
+    let until = tools.pace.now().plus(jobs + member.timeout + member.rollback_timeout);
+    if let Err(failure) = marks.write(Mark::Open { run: member.run.clone(), until, back_to }).await {
+        tracing::warn!(service = %member.name, "no open mark: a lost run will not be repaired by the next one ({})", failure.what);
+    }
+}
+
+/// Sees the release arrive, and gathers why when it does not.
+pub(crate) async fn settle(member: &Member, tools: &Tools, service: &Service) -> Ended {
+    let Some(Prepared { release, .. }) = &service.prepared else { return Ok(Vec::new()) };
+    let since = service.touched.unwrap_or_else(|| tools.pace.now());
+    Ok(match arrive(member, tools, release, since.plus(member.timeout)).await? {
+        Ok(arrival) => vec![Event::Settled { arrival }],
+        Err(failure) => broken(member, release, failure).await,
+    })
+}
+
+/// Looks until the platform says that `release` has arrived, or will not.
+pub(crate) async fn arrive(member: &Member, tools: &Tools, release: &Opaque, until: Timestamp) -> Result<Result<Arrival>, Halted> {
+    let (mut last, mut pause) = (String::new(), LOOK);
+    loop {
+        match member.target.clone().observe(release.clone()).await {
+            Ok(Observation::Ready(arrival)) => return Ok(Ok(arrival)),
+            Ok(Observation::Broken(failure)) => return Ok(Err(failure)),
+            Ok(Observation::Progressing { note }) => {
+                pause = LOOK;
+                if note != last {
+                    tracing::info!(service = %member.name, "{note}");
+                    last = note;
+                }
+            }
+            Err(failure) if failure.kind == Kind::Transient => {
+                pause = (pause * 2).min(LONGEST_LOOK);
+                tracing::debug!(service = %member.name, "cannot look: {failure}");
+                last = failure.what;
+            }
+            Err(failure) => return Ok(Err(failure)),
+        }
+        if tools.pace.now() > until {
+            let failure = Failure::new(Kind::TimedOut, format!("{} had not arrived when its time was up", member.name))
+                .why(format!("at the end: {last}"))
+                .fix("look at the evidence below; if the release is only slow to start, raise `timeout`");
+            return Ok(Err(failure));
+        }
+        tools.pace.pause(pause).await?;
+    }
+}
+
+/// The events of a failure, with what the platform tells about it.
+pub(crate) async fn broken(member: &Member, release: &Opaque, failure: Failure) -> Vec<Event> {
+    if failure.kind == Kind::Superseded {
+        return vec![Event::Superseded { by: failure.what }];
+    }
+    let mut evidence = failure.evidence.clone();
+    if let Some(gatherer) = member.target.clone().evidence()
+        && let Ok(found) = tokio::time::timeout(EVIDENCE, gatherer.gather(release.clone())).await
+    {
+        evidence.extend(found);
+    }
+    let pieces = evidence.into_iter().flat_map(super::evidence::pieces).map(|evidence| Event::Evidence { evidence });
+    std::iter::once(Event::Failed { failure: Failure { evidence: Vec::new(), ..failure } }).chain(pieces).collect()
+}
+
+/// Gives the release a larger share.
+pub(crate) async fn advance(member: &Member, tools: &Tools, service: &Service, step: Step) -> Ended {
+    let (Some(Prepared { release, .. }), Some(captured)) = (&service.prepared, &service.captured) else { return Ok(Vec::new()) };
+    let verb = || member.target.clone().advance(release.clone(), captured.before.clone(), step);
+    Ok(match tools.pace.insist(INSIST, verb).await {
+        Ok(()) => vec![Event::Advanced { step }],
+        Err(failure) => broken(member, release, failure).await,
+    })
+}
+
+/// Proves the release, at its own address while it has less than everyone.
+pub(crate) async fn verify(member: &Member, tools: &Tools, service: &Service) -> Ended {
+    let (Some(Prepared { release, .. }), Some(arrival)) = (&service.prepared, &service.arrival) else { return Ok(Vec::new()) };
+    let partial = service.taken < member.target.steps(&member.shares).len();
+    let named = if partial { arrival.candidate.as_ref().or(arrival.main.as_ref()) } else { arrival.main.as_ref() };
+    let since = service.touched.unwrap_or_else(|| tools.pace.now());
+    let stabilize = if partial { member.hold.max(member.health.stabilize) } else { member.health.stabilize };
+    let health = HealthSettings { stabilize, ..member.health.clone() };
+    let proven = match prove(member, tools, &health, named, since.plus(member.timeout)).await? {
+        Ok(proof) => match member.target.clone().observe(release.clone()).await {
+            Ok(Observation::Broken(failure)) => Err(failure),
+            _ => Ok(proof),
+        },
+        Err(failure) => match member.target.clone().observe(release.clone()).await {
+            Ok(Observation::Broken(broken)) => Err(failure.why.into_iter().fold(broken, Failure::why)),
+            _ => Err(failure),
+        },
+    };
+    Ok(match proven {
+        Ok(proof) => vec![Event::Verified { proof: [proof, arrival.facts.clone()].concat() }],
+        Err(failure) => broken(member, release, failure).await,
+    })
+}
+
+/// Asks for health until there is a verdict, then runs the smoke tests. No address: the platform's facts stand alone.
+pub(crate) async fn prove(
+    member: &Member,
+    tools: &Tools,
+    health: &HealthSettings,
+    named: Option<&Address>,
+    until: Timestamp,
+) -> Result<Result<Vec<String>>, Halted> {
+    if member.checks == Checks::Skipped {
+        return Ok(Ok(vec!["not verified: skip-verify".to_owned()]));
+    }
+    if let HealthAt::Waived(reason) = &health.at {
+        return Ok(Ok(vec![format!("health is not asked: {reason}")]));
+    }
+    let Some(address) = address(member, named) else {
+        return Ok(Ok(vec!["no address to ask: the platform's own checks are the proof".to_owned()]));
+    };
+    tools.pace.pause(health.initial_delay).await?;
+    let proof = match sample_until_judged(member, tools, health, &address, until).await? {
+        Ok(proof) => proof,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    Ok(smoke_tests(member, tools, &address).await.map(|smoke| [proof, smoke].concat()))
+}
+
+async fn sample_until_judged(
+    member: &Member,
+    tools: &Tools,
+    health: &HealthSettings,
+    address: &Address,
+    until: Timestamp,
+) -> Result<Result<Vec<String>>, Halted> {
+    let mut samples: Vec<Sample> = Vec::new();
+    loop {
+        let sample = probe(&tools.http, address, health, &member.shipped).await;
+        tracing::debug!(service = %member.name, latency = ?sample.latency, wrong = sample.wrong.as_deref(), "health");
+        samples.push(sample);
+        let after = match judge(&samples, health) {
+            Verdict::Healthy { proof } => return Ok(Ok(proof)),
+            Verdict::Unhealthy(failure) => return Ok(Err(failure)),
+            Verdict::Undecided { after } => after,
+        };
+        if tools.pace.now() > until {
+            let wrong = samples.iter().rev().find_map(|sample| sample.wrong.clone());
+            let failure = Failure::new(Kind::TimedOut, format!("{} was not proven healthy when its time was up", member.name))
+                .why(wrong.unwrap_or_else(|| "it answered well, but not for long enough".to_owned()))
+                .fix("raise `timeout`: it bounds the rollout, the health checks and the stabilisation together");
+            return Ok(Err(failure));
+        }
+        tools.pace.pause(after).await?;
+    }
+}
+
+async fn smoke_tests(member: &Member, tools: &Tools, address: &Address) -> Result<Vec<String>> {
+    let mut proof = Vec::new();
+    for test in &member.health.smoke {
+        proof.push(smoke(&tools.http, address, test).await?);
+    }
+    Ok(proof)
+}
+
+/// Looks at a proven service that waits for its group.
+pub(crate) async fn watch(member: &Member, tools: &Tools, service: &Service) -> Ended {
+    tools.pace.idle(WATCH).await?;
+    Ok(recheck(member, tools, service).await)
+}
+
+/// One look at a proven service: its health once, its place on the platform once. No events: it still stands.
+pub(crate) async fn recheck(member: &Member, tools: &Tools, service: &Service) -> Vec<Event> {
+    let Some(Prepared { release, .. }) = &service.prepared else { return Vec::new() };
+    if let Ok(Observation::Broken(failure)) = member.target.clone().observe(release.clone()).await {
+        return broken(member, release, failure).await;
+    }
+    if member.checks == Checks::Skipped || matches!(member.health.at, HealthAt::Waived(_)) {
+        return Vec::new();
+    }
+    let main = service.arrival.as_ref().and_then(|arrival| arrival.main.as_ref());
+    let Some(address) = address(member, main) else { return Vec::new() };
+    let sample = probe(&tools.http, &address, &member.health, &member.shipped).await;
+    match sample.wrong {
+        None => Vec::new(),
+        Some(wrong) => {
+            let failure = Failure::new(Kind::Unhealthy, format!("{} stopped being healthy before its group was complete", member.name))
+                .why(wrong)
+                .fix("look at the evidence below: the release answered well at first");
+            broken(member, release, failure).await
+        }
+    }
+}
+
+/// Tidies up after the commit, and says on the platform what was proven.
+pub(crate) async fn finish(member: &Member, tools: &Tools, service: &Service) -> Vec<String> {
+    let (Some(prepared), Some(captured)) = (&service.prepared, &service.captured) else { return Vec::new() };
+    let verb = || member.target.clone().finish(prepared.release.clone(), captured.before.clone());
+    let mut left: Vec<String> = tools.pace.insist(INSIST, verb).await.err().map(|failure| failure.what).into_iter().collect();
+    if let Some(marks) = member.target.clone().marks()
+        && (!service.unchanged() || captured.mark.is_some())
+    {
+        left.extend(marks.write(Mark::Proven { revision: prepared.revision.clone() }).await.err().map(|failure| failure.what));
+    }
+    left
+}
+
+/// Where health is asked: `health.url`, else what the platform names.
+pub(crate) fn address(member: &Member, named: Option<&Address>) -> Option<Address> {
+    match &member.health.at {
+        HealthAt::Url(url) => Some(Address { url: url.clone(), via: None, named_by: NamedBy::User }),
+        HealthAt::Path(_) => named.cloned(),
+        HealthAt::Waived(_) => None,
+    }
+}

@@ -1,0 +1,105 @@
+//! A service as the engine drives it: its target and what the settings ask. No state; that is `service`'s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::HealthSettings;
+use crate::health::probe::Shipped;
+use crate::target::{AnyTarget, InFlight, TaskWhat};
+use crate::values::{PinnedImage, RunId, ServiceName, Share};
+
+use super::record::{Job, JobRollback};
+use super::service::Wants;
+
+/// One service with everything its steps need.
+pub struct Member {
+    /// Its name in logs and records.
+    pub name: ServiceName,
+    /// This run.
+    pub run: RunId,
+    /// Its platform.
+    pub target: Arc<dyn AnyTarget>,
+    /// What is to serve.
+    pub goal: Goal,
+    /// What a version rule compares with.
+    pub shipped: Shipped,
+    /// How health is asked and judged.
+    pub health: HealthSettings,
+    /// Whether it is.
+    pub checks: Checks,
+    /// Shares for the new release.
+    pub shares: Vec<Share>,
+    /// Hold time between them.
+    pub hold: Duration,
+    /// What to do when another deployment runs.
+    pub in_flight: InFlight,
+    /// A job first of all.
+    pub before: Option<JobPlan>,
+    /// A job between prepare and apply.
+    pub migrate: Option<JobPlan>,
+    /// From `apply` to proven.
+    pub timeout: Duration,
+    /// From the undo to proven.
+    pub rollback_timeout: Duration,
+}
+
+/// What is to serve in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// A new release of this image.
+    Image(PinnedImage),
+    /// A release the platform has already: this one, or the last known-good one.
+    Release(Option<String>),
+    /// What stood before: the post step only goes back.
+    WhatStoodBefore,
+}
+
+/// Whether health is asked at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checks {
+    /// As the settings say.
+    Asked,
+    /// `skip-verify`: nothing is proven, and the report says so.
+    Skipped,
+}
+
+/// A migration or a backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobPlan {
+    /// What to run.
+    pub what: TaskWhat,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// What a cancellation does to it.
+    pub on_cancel: JobOnCancel,
+    /// Whether the old release can still run after it.
+    pub rollback: JobRollback,
+}
+
+/// What a cancellation does to a running job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobOnCancel {
+    /// It runs to its end.
+    #[default]
+    Finish,
+    /// It is stopped.
+    Stop,
+}
+
+impl Member {
+    /// What the pure part needs to know of the settings.
+    pub fn wants(&self) -> Wants {
+        Wants { before: self.before.is_some(), migrate: self.migrate.is_some(), steps: self.target.steps(&self.shares) }
+    }
+
+    /// The plan of `job`, which the settings ask for.
+    pub(crate) fn job(&self, job: Job) -> Option<&JobPlan> {
+        match job {
+            Job::Before => self.before.as_ref(),
+            Job::Migrate => self.migrate.as_ref(),
+        }
+    }
+}

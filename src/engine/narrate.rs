@@ -1,0 +1,72 @@
+//! What a colleague would be told while it happens: one line for each entry that is worth one. Pure.
+
+use crate::health::Baseline;
+use crate::target::{Before, Captured, Opaque};
+
+use super::record::{Entry, Event, Job, Record};
+
+/// The service and the line, or nothing.
+pub fn line(entry: &Entry) -> Option<(Option<&str>, String)> {
+    match &entry.record {
+        Record::Service { name, event } => Some((Some(name.0.as_str()), of_event(event)?)),
+        Record::Pinned { service, image } => Some((Some(service.0.as_str()), format!("the image is {}", image.reference()))),
+        Record::Noted { service, note } => Some((service.as_ref().map(|service| service.0.as_str()), note.clone())),
+        Record::Committed { .. } => Some((None, "committed: everything in the group is proven and stays".to_owned())),
+        Record::Interrupted { by } => Some((None, format!("{by}: nothing new starts"))),
+        Record::TakenOver => Some((None, "the post step takes over".to_owned())),
+        Record::Opened(_) | Record::Planned { .. } | Record::Finished { .. } => None,
+    }
+}
+
+fn of_event(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RepairStarted { lost } => format!("run {lost} was lost while it changed this service: putting back what it left"),
+        Event::Repaired { revision } => format!("repaired: {revision} serves again"),
+        Event::Captured { captured, baseline } => found(captured, baseline),
+        Event::JobStarted { job, .. } => format!("starting the {} job", job_name(*job)),
+        Event::JobRunning { job, handle } => format!("the {} job runs as {}", job_name(*job), handle.0),
+        Event::JobEnded { job, .. } => format!("the {} job ended well", job_name(*job)),
+        Event::Prepared { prepared } if prepared.changes.is_empty() => format!("nothing differs from {}", prepared.revision),
+        Event::Prepared { prepared } => format!("{} is ready: {}", prepared.revision, prepared.changes.join(", ")),
+        Event::ApplyStarted => "deploying".to_owned(),
+        Event::Settled { arrival } => sentence("arrived", &arrival.facts),
+        Event::Verified { proof } => sentence("proven", proof),
+        Event::Advancing { step } => format!("giving it {} % of the users", step.share.0),
+        Event::Failed { failure } => format!("failed: {failure}"),
+        Event::UndoStarted => "rolling back".to_owned(),
+        Event::UndoBegun { .. } => "the rollback is on its way".to_owned(),
+        Event::UndoneAlready => "what stood before serves already".to_owned(),
+        Event::RolledBack { proof } => sentence("rolled back", proof),
+        Event::RollbackFailed { failure, by_hand } => format!("the rollback failed: {failure}\n{}", by_hand.join("\n")),
+        Event::Kept { why, by_hand } => format!("left as it is: {why}\n{}", by_hand.join("\n")),
+        Event::Superseded { by } => format!("superseded: {by}"),
+        Event::Applied | Event::Advanced { .. } | Event::Evidence { .. } => return None,
+    })
+}
+
+fn found(captured: &Captured<Opaque>, baseline: &Baseline) -> String {
+    let serves = match (&captured.before, &captured.revision) {
+        (Before::Absent, _) => "does not exist yet".to_owned(),
+        (Before::NeverServed(_), _) => "exists and has never served".to_owned(),
+        (Before::Running(_), Some(revision)) => format!("{revision} serves"),
+        (Before::Running(_), None) => "serves".to_owned(),
+    };
+    match baseline {
+        Baseline::Healthy { version: Some(version) } => format!("{serves}, healthy, version {version}"),
+        Baseline::Healthy { version: None } => format!("{serves}, healthy"),
+        Baseline::Unhealthy { how } => format!("{serves}, and is not healthy: {how}"),
+        Baseline::Unknown => serves,
+    }
+}
+
+fn sentence(what: &str, facts: &[String]) -> String {
+    if facts.is_empty() { what.to_owned() } else { format!("{what}: {}", facts.join(", ")) }
+}
+
+/// The job's name as the settings have it.
+pub fn job_name(job: Job) -> &'static str {
+    match job {
+        Job::Before => "before",
+        Job::Migrate => "migrate",
+    }
+}

@@ -1,0 +1,66 @@
+//! How the engine waits: on the clock, until told to stop or to hurry. Never in the middle of a write.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::{Clock, Timestamp};
+use crate::failure::{Kind, Result};
+
+/// Given to every step; clones agree.
+#[derive(Clone)]
+pub(crate) struct Pace {
+    clock: Clock,
+    halt: watch::Receiver<bool>,
+    hurry: watch::Receiver<bool>,
+}
+
+/// The run was told to stop while this step only waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Halted;
+
+impl Pace {
+    pub(crate) fn new(clock: Clock, halt: watch::Receiver<bool>, hurry: watch::Receiver<bool>) -> Self {
+        Self { clock, halt, hurry }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Waits `duration`, give or take a tenth, so that parallel services do not ask in step.
+    pub(crate) async fn pause(&self, duration: Duration) -> Result<(), Halted> {
+        let mut halt = self.halt.clone();
+        tokio::select! {
+            () = self.clock.sleep(duration.mul_f64(0.9 + 0.2 * fastrand::f64())) => Ok(()),
+            Ok(_) = halt.wait_for(|halted| *halted) => Err(Halted),
+        }
+    }
+
+    /// Waits at most `duration`: less when the group is about to commit.
+    pub(crate) async fn idle(&self, duration: Duration) -> Result<(), Halted> {
+        let mut hurry = self.hurry.clone();
+        tokio::select! {
+            waited = self.pause(duration) => waited,
+            Ok(_) = hurry.wait_for(|hurry| *hurry) => Ok(()),
+        }
+    }
+
+    /// Calls `verb` again while its failure is transient, for about `patience`; verbs look before they write.
+    pub(crate) async fn insist<T, F: Future<Output = Result<T>>>(&self, patience: Duration, mut verb: impl FnMut() -> F) -> Result<T> {
+        let until = self.now().plus(patience);
+        let mut delay = Duration::from_millis(500);
+        loop {
+            let failure = match verb().await {
+                Err(failure) if failure.kind == Kind::Transient => failure,
+                ended => return ended,
+            };
+            if self.now().plus(delay) > until || self.pause(delay).await == Err(Halted) {
+                return Err(failure);
+            }
+            tracing::warn!("trying again: {}", failure.what);
+            delay = (delay * 2).min(Duration::from_secs(8));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Where the journal is kept and found again: the runner's state file and a copy in `$HOME`, the fence and the kept credentials beside it.
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::engine::journal::{Journal, Keeper, Saved, read};
+use crate::engine::narrate;
+use crate::failure::{Failure, Kind, Result};
+use crate::runner::home::{Copy, Home};
+use crate::runner::state::{self, StateFile};
+
+use super::context::Context;
+
+/// What the post step finds of main's journal.
+pub(crate) enum Found {
+    /// Nothing: main never came that far.
+    None,
+    /// The journal.
+    One(Saved),
+    /// Several, and nothing tells which is genuine.
+    Several,
+}
+
+struct InState(StateFile);
+struct InHome(Copy);
+
+impl Keeper for InState {
+    fn keep(&mut self, key: &str, value: &str) -> std::io::Result<()> {
+        self.0.append(key, value)
+    }
+
+    fn name(&self) -> &'static str {
+        "the state file (GITHUB_STATE)"
+    }
+}
+
+impl Keeper for InHome {
+    fn keep(&mut self, key: &str, value: &str) -> std::io::Result<()> {
+        self.0.append(key, value)
+    }
+
+    fn name(&self) -> &'static str {
+        "the copy in HOME"
+    }
+}
+
+/// A nonce nobody can guess: it keys the journal's checksums and names its files.
+pub(crate) fn nonce() -> Result<String> {
+    let mut bytes = [0u8; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Failure::bug("the system gives no random numbers"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Opens a new journal. Both copies lost: refused before anything is changed; one: a warning that names the cause.
+pub(crate) fn open(context: &Context) -> Result<Journal> {
+    let (keepers, lost) = keepers(context, &context.nonce);
+    if keepers.is_empty() && context.in_workflow() {
+        let failure = Failure::new(Kind::Config, "the journal cannot be kept anywhere, so nothing is changed");
+        return Err(lost
+            .into_iter()
+            .fold(failure, Failure::why)
+            .fix("without it a cancelled run could not be put back; a runner that is itself a container must share its _temp folder with the Docker host under the same path"));
+    }
+    for cause in lost.iter().filter(|_| context.in_workflow()) {
+        context.log.line(&format!("warning: one copy of the journal cannot be kept, the other is: {cause}"));
+    }
+    let keepers = if keepers.is_empty() { vec![Box::new(Nowhere) as Box<dyn Keeper>] } else { keepers };
+    Ok(watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())))
+}
+
+/// At a terminal there is no post step: the journal lives as long as the process.
+struct Nowhere;
+
+impl Keeper for Nowhere {
+    fn keep(&mut self, _: &str, _: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+}
+
+/// Goes on with a journal that main left.
+pub(crate) fn resume(context: &Context, saved: Saved) -> Result<Journal> {
+    let (mut keepers, _) = keepers(context, &saved.nonce);
+    keepers.push(Box::new(Nowhere));
+    Ok(watched(context, Journal::resumed(saved, keepers, context.clock.clone())))
+}
+
+fn keepers(context: &Context, nonce: &str) -> (Vec<Box<dyn Keeper>>, Vec<String>) {
+    let (mut keepers, mut lost): (Vec<Box<dyn Keeper>>, Vec<String>) = (Vec::new(), Vec::new());
+    match StateFile::open(&context.env) {
+        Ok(file) => keepers.push(Box::new(InState(file))),
+        Err(error) => lost.push(error.to_string()),
+    }
+    match Home::of(&context.env).and_then(|home| home.journal(nonce)) {
+        Ok(copy) => keepers.push(Box::new(InHome(copy))),
+        Err(error) => lost.push(format!("HOME: {error}")),
+    }
+    (keepers, lost)
+}
+
+fn watched(context: &Context, journal: Journal) -> Journal {
+    let log = context.log.clone();
+    journal.watched(Box::new(move |entry| {
+        if let Some((service, line)) = narrate::line(entry) {
+            log.line(&service.map_or_else(|| line.clone(), |service| format!("{service}: {line}")));
+        }
+    }))
+}
+
+/// Main's journal: from the state the runner hands back and the copy in `$HOME`. Of several, the one that stands in both.
+pub(crate) fn find(context: &Context) -> Found {
+    let state = state::saved(&context.env);
+    let home = Home::of(&context.env).map(|home| home.lines()).unwrap_or_default();
+    let both = read(&[state.clone(), home.clone()].concat());
+    let (in_state, in_home) = (read(&state), read(&home));
+    let genuine = |saved: &Saved| {
+        let known = |journals: &[Saved]| journals.is_empty() || journals.iter().any(|other| other.nonce == saved.nonce);
+        known(&in_state) && known(&in_home)
+    };
+    let mut genuine: Vec<Saved> = both.into_iter().filter(genuine).collect();
+    match genuine.len() {
+        0 => Found::None,
+        1 => Found::One(genuine.remove(0)),
+        _ => Found::Several,
+    }
+}
+
+/// Whether main still holds its copy.
+pub(crate) fn main_is_alive(context: &Context, saved: &Saved) -> bool {
+    Home::of(&context.env).is_ok_and(|home| home.is_held(&saved.nonce))
+}
+
+/// Keeps main from changing anything more.
+pub(crate) fn raise_fence(context: &Context, saved: &Saved) {
+    if let Err(error) = Home::of(&context.env).and_then(|home| home.raise_fence(&saved.nonce)) {
+        context.log.line(&format!("warning: the step that still runs cannot be held off: {error}"));
+    }
+}
+
+/// Removes what is not needed any more; the credentials in any case.
+pub(crate) fn clean(context: &Context, nonce: &str) {
+    if let Ok(home) = Home::of(&context.env) {
+        home.clean(nonce);
+    }
+}

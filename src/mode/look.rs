@@ -1,0 +1,100 @@
+//! `mode: plan`, `mode: verify` and `mode: history`: they look, touch nothing, and leave nothing for a post step.
+
+use crate::config::plan::Plan;
+use crate::engine::journal::{Journal, Keeper};
+use crate::engine::look::Looking;
+use crate::engine::member::{Checks, Member};
+use crate::engine::record::{Event, Record};
+use crate::failure::Result;
+use crate::target::Listed;
+
+use super::context::Context;
+use super::deploy::write_plan;
+use super::images;
+use super::members::{self, Images};
+
+/// How many releases of a service `history` shows.
+const RELEASES: usize = 20;
+
+/// Keeps nothing: the entries in memory are all that a look needs.
+struct Nowhere;
+
+impl Keeper for Nowhere {
+    fn keep(&mut self, _: &str, _: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+}
+
+/// What would change, key by key.
+pub(crate) async fn plan(context: &Context, plan: &Plan) -> Result<Journal> {
+    let sessions = members::sign_in(context, plan).await?;
+    let images = images::pin(plan, &sessions).await?;
+    let looking = looking(context);
+    let mut journal = journal(context, plan, &images)?;
+    for service in &plan.services {
+        let member = members::member(context, service, &sessions, members::goal(service, &images), Checks::Asked)?;
+        write(&mut journal, &member, looking.plan(&member).await)?;
+    }
+    Ok(journal)
+}
+
+/// Health, smoke tests and latency of what runs now.
+pub(crate) async fn verify(context: &Context, plan: &Plan) -> Result<Journal> {
+    let sessions = members::sign_in(context, plan).await?;
+    let looking = looking(context);
+    let mut journal = journal(context, plan, &Images::new())?;
+    for service in &plan.services {
+        let member = members::member(context, service, &sessions, members::goal(service, &Images::new()), Checks::Asked)?;
+        write(&mut journal, &member, looking.verify(&member).await)?;
+    }
+    Ok(journal)
+}
+
+/// The releases of each service, which one serves, which were proven.
+pub(crate) async fn history(context: &Context, plan: &Plan) -> Result<Journal> {
+    let sessions = members::sign_in(context, plan).await?;
+    let mut journal = journal(context, plan, &Images::new())?;
+    for service in &plan.services {
+        let member = members::member(context, service, &sessions, members::goal(service, &Images::new()), Checks::Asked)?;
+        let Some(lists) = member.target.clone().lists() else {
+            let note = "this platform keeps no history".to_owned();
+            journal.append(Record::Noted { service: Some(member.name.clone()), note })?;
+            continue;
+        };
+        match lists.releases(RELEASES).await {
+            Ok(releases) => releases.iter().try_for_each(|release| {
+                let note = line(release);
+                journal.append(Record::Noted { service: Some(member.name.clone()), note }).map(|_| ())
+            })?,
+            Err(failure) => write(&mut journal, &member, vec![Event::Failed { failure }])?,
+        }
+    }
+    Ok(journal)
+}
+
+fn line(release: &Listed) -> String {
+    let at = release.at.map(crate::clock::Timestamp::rfc3339).unwrap_or_default();
+    [release.revision.as_str(), &at, release.note.as_str(), release.image.as_deref().unwrap_or_default()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("  ")
+}
+
+fn looking(context: &Context) -> Looking {
+    Looking { http: context.http.clone(), clock: context.clock.clone() }
+}
+
+fn journal(context: &Context, plan: &Plan, images: &Images) -> Result<Journal> {
+    let mut journal = Journal::new("look".to_owned(), vec![Box::new(Nowhere)], context.clock.clone());
+    write_plan(context, plan, images, &mut journal)?;
+    Ok(journal)
+}
+
+fn write(journal: &mut Journal, member: &Member, events: Vec<Event>) -> Result<()> {
+    events.into_iter().try_for_each(|event| journal.append(Record::Service { name: member.name.clone(), event }).map(|_| ()))
+}

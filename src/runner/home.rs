@@ -1,0 +1,120 @@
+//! The second copy in `$HOME`, which main and post share: the journal, the fence, the kept credentials. Flat files, ours alone.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use super::env::Env;
+
+/// Files of ours in `$HOME` begin with this.
+const NAME: &str = "touchdown-";
+/// The largest file of ours that is read back, in bytes.
+const LARGEST: u64 = 1024 * 1024;
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+/// An open copy of the journal, locked for as long as it lives.
+#[derive(Debug)]
+pub struct Copy(File);
+
+impl Home {
+    /// The folder `HOME` names.
+    pub fn of(env: &Env) -> std::io::Result<Self> {
+        let home = PathBuf::from(env.get("HOME").ok_or_else(|| std::io::Error::other("HOME is not set"))?);
+        if home.is_dir() { Ok(Self(home)) } else { Err(std::io::Error::other(format!("{} is not a folder", home.display()))) }
+    }
+
+    /// Makes and locks the journal's copy for `nonce`.
+    pub fn journal(&self, nonce: &str) -> std::io::Result<Copy> {
+        let file = self.create(&self.path(nonce, "journal"))?;
+        file.try_lock().map_err(std::io::Error::from)?;
+        Ok(Copy(file))
+    }
+
+    /// The lines of every copy found.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let Ok(folder) = fs::read_dir(&self.0) else { return Vec::new() };
+        let files = folder.filter_map(|entry| Some(entry.ok()?.path()));
+        let ours = files.filter(|path| name(path).is_some_and(|name| name.starts_with(NAME) && name.ends_with(".journal")));
+        ours.filter_map(|path| read(&path)).flat_map(|text| text.lines().filter_map(pair).collect::<Vec<_>>()).collect()
+    }
+
+    /// Whether somebody holds the lock on the copy for `nonce`.
+    pub fn is_held(&self, nonce: &str) -> bool {
+        let held = |file: File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        File::open(self.path(nonce, "journal")).is_ok_and(held)
+    }
+
+    /// Where the fence of `nonce` is put up.
+    pub fn fence(&self, nonce: &str) -> PathBuf {
+        self.path(nonce, "fence")
+    }
+
+    /// Puts up the fence: main finds it before its next change.
+    pub fn raise_fence(&self, nonce: &str) -> std::io::Result<()> {
+        self.create(&self.fence(nonce)).map(|_| ())
+    }
+
+    /// Keeps credentials for the post step, whole or not at all, readable by their owner only.
+    pub fn keep_credentials(&self, nonce: &str, credentials: &str) -> std::io::Result<()> {
+        let fresh = self.path(nonce, "credentials-new");
+        let _ = fs::remove_file(&fresh);
+        self.create(&fresh)?.write_all(credentials.as_bytes())?;
+        fs::rename(fresh, self.path(nonce, "credentials"))
+    }
+
+    /// The kept credentials.
+    pub fn credentials(&self, nonce: &str) -> Option<String> {
+        read(&self.path(nonce, "credentials"))
+    }
+
+    /// Removes the credentials.
+    pub fn drop_credentials(&self, nonce: &str) {
+        let _ = fs::remove_file(self.path(nonce, "credentials"));
+    }
+
+    /// Removes everything of `nonce`.
+    pub fn clean(&self, nonce: &str) {
+        for what in ["journal", "fence", "credentials", "credentials-new"] {
+            let _ = fs::remove_file(self.path(nonce, what));
+        }
+    }
+
+    fn path(&self, nonce: &str, what: &str) -> PathBuf {
+        let plain: String = nonce.chars().filter(char::is_ascii_alphanumeric).collect();
+        self.0.join(format!("{NAME}{plain}.{what}"))
+    }
+
+    /// A new file, 0600, owned like the folder: as root we would else leave a file nobody can delete on a self-hosted runner.
+    fn create(&self, path: &Path) -> std::io::Result<File> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let folder = fs::metadata(&self.0)?;
+        let _ = chown(path, Some(folder.uid()), Some(folder.gid()));
+        Ok(file)
+    }
+}
+
+impl Copy {
+    /// Appends `key=value` by one write.
+    pub fn append(&mut self, key: &str, value: &str) -> std::io::Result<()> {
+        self.0.write_all(format!("{key}={value}\n").as_bytes())
+    }
+}
+
+fn name(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+fn pair(line: &str) -> Option<(String, String)> {
+    line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
+}
+
+fn read(path: &Path) -> Option<String> {
+    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()))?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
