@@ -78,8 +78,7 @@ fn choose(service: &Service, visit: u64) -> Option<&Task> {
 
 fn say(service: &Service, task: &Task, call: &Call, broken: bool) -> Reply {
     let answers = &service.answers;
-    let known = answers.paths.iter().any(|path| *path == call.path);
-    if !known {
+    if !answers.paths.contains(&call.path) {
         return Reply::new(404, "application/json", json!({ "error": "no such path", "path": call.path }).to_string());
     }
     let hostile = service.hostile.as_deref();

@@ -25,6 +25,7 @@ mod logs;
 mod oidc;
 pub mod request;
 pub mod seed;
+mod seeding;
 mod server;
 mod signature;
 mod sts;
