@@ -1,5 +1,8 @@
 //! Amazon ECS.
 
+mod evidence;
+mod verdict;
+
 use serde::{Deserialize, Serialize};
 
 /// Settings of the `ecs` target.
