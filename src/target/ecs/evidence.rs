@@ -341,3 +341,6 @@ fn bounded(foreign: &str) -> String {
 fn evidence(title: String, lines: Vec<String>) -> Option<Evidence> {
     (!lines.is_empty()).then_some(Evidence { title, lines })
 }
+
+#[cfg(test)]
+mod tests;
