@@ -45,6 +45,10 @@ pub(crate) async fn follow(member: &Member, tools: &Tools, service: &Service, un
         Err(failure) if failure.kind == Kind::Superseded => return Ok(vec![Event::Superseded { by: failure.what }]),
         Err(failure) => return Ok(vec![failed(member, &captured.before, failure)]),
     };
+    if !matches!(captured.before, Before::Running(_)) {
+        let proof = "nothing served before, so there is nothing to prove".to_owned();
+        return Ok(vec![Event::RolledBack { proof: [arrival.facts, vec![proof]].concat() }]);
+    }
     let named = arrival.main.as_ref().or(captured.address.as_ref());
     let baseline = service.baseline.clone().unwrap_or(Baseline::Unknown);
     Ok(match prove(member, tools, named, &baseline, until).await? {

@@ -275,7 +275,7 @@ pub enum TaskState {
 /// Tells why a release failed: events, exit codes, log tails. Each call may be refused; then there is less.
 pub trait GathersEvidence: Send + Sync {
     /// Everything about this release that helps a person.
-    fn gather(&self, release: Opaque) -> BoxFuture<'static, Vec<Evidence>>;
+    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Vec<Evidence>>;
 }
 
 /// Carries the open mark.

@@ -6,41 +6,23 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::failure::{Evidence, cut};
 
+use super::shown::{list, moment, number, short, text};
+
 /// The longest piece of foreign text in a line.
 const FOREIGN: usize = 200;
 /// Lines of one kind that are worth a person's time.
 const LINES: usize = 12;
-
-/// The text at `pointer`; empty where there is none.
-pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The number at `pointer`; zero where there is none.
-pub(super) fn number(value: &Value, pointer: &str) -> i64 {
-    value.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
-}
-
-/// The moment at `pointer`, which AWS tells in seconds; the epoch where there is none.
-pub(super) fn moment(value: &Value, pointer: &str) -> Timestamp {
-    let seconds = value.pointer(pointer).and_then(Value::as_f64).unwrap_or_default().max(0.0);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a moment of our time")]
-    Timestamp((seconds * 1000.0).round() as u64)
-}
-
-/// `web:42` of a task definition's ARN; the last part of any other.
-pub(super) fn short(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
-}
 
 /// What an exit code means, where it means something to everybody.
 pub(super) fn exit_in_words(code: i64) -> Option<&'static str> {
     match code {
         0 => Some("ended by itself, without an error"),
         1 => Some("an error of the application"),
+        2 => Some("wrong usage, or an error of the shell"),
         125 => Some("the container could not be run"),
         126 => Some("the command cannot be executed: its permissions, or built for another processor"),
         127 => Some("command not found"),
+        130 => Some("interrupted, SIGINT"),
         134 => Some("aborted, SIGABRT"),
         137 => Some("killed, SIGKILL: out of memory, or it did not stop in time"),
         139 => Some("segmentation fault"),
@@ -66,38 +48,38 @@ pub(super) fn stop_code_in_words(code: &str) -> &str {
 
 /// How a task ended: stop code, reason, and each container that did not end well.
 pub(super) fn task_in_words(task: &Value) -> String {
-    let mut id = short(text(task, "/taskArn")).to_owned();
+    let mut id = short(text(task, "taskArn"));
     id.truncate(id.char_indices().nth(8).map_or(id.len(), |(at, _)| at));
-    let code = text(task, "/stopCode");
+    let code = text(task, "stopCode");
     let mut said = format!("task {id}: {}", if code.is_empty() { "it stopped" } else { stop_code_in_words(code) });
-    let reason = bounded(text(task, "/stoppedReason"));
+    let reason = bounded(text(task, "stoppedReason"));
     if !reason.is_empty() {
         said += &format!(" ({reason})");
     }
-    for container in containers(task).filter(|one| container_is_worth_telling(one, &reason)) {
+    for container in list(task, "containers").filter(|one| container_is_worth_telling(one, &reason)) {
         said += &format!("; {}", container_in_words(container, &reason));
     }
     said
 }
 
 fn container_is_worth_telling(container: &Value, told: &str) -> bool {
-    let reason = text(container, "/reason");
+    let reason = text(container, "reason");
     exit_code(container).is_some_and(|code| code != 0)
         || (!reason.is_empty() && bounded(reason) != told)
-        || text(container, "/healthStatus") == "UNHEALTHY"
+        || text(container, "healthStatus") == "UNHEALTHY"
 }
 
 fn container_in_words(container: &Value, told: &str) -> String {
-    let mut said = format!("container {}", text(container, "/name"));
+    let mut said = format!("container {}", text(container, "name"));
     if let Some(code) = exit_code(container) {
         said += &format!(" exit code {code}");
         said += &exit_in_words(code).map_or_else(String::new, |words| format!(" ({words})"));
     }
-    let reason = bounded(text(container, "/reason"));
+    let reason = bounded(text(container, "reason"));
     if !reason.is_empty() && reason != told {
         said += &format!(": {reason}");
     }
-    if text(container, "/healthStatus") == "UNHEALTHY" {
+    if text(container, "healthStatus") == "UNHEALTHY" {
         said += ", its health check failed";
     }
     said
@@ -106,16 +88,16 @@ fn container_in_words(container: &Value, told: &str) -> String {
 /// The reason a task of a service ended that will end the next one too; `None`: it may be chance, or was wanted.
 /// Tasks with the same answer ended the same way. `essential`: names of the essential containers, where they are known.
 pub(super) fn fatal(task: &Value, essential: &[String]) -> Option<String> {
-    match text(task, "/stopCode") {
+    match text(task, "stopCode") {
         "TaskFailedToStart" => {
-            let reason = text(task, "/stoppedReason");
+            let reason = text(task, "stoppedReason");
             let name = reason.split([':', ' ']).next().unwrap_or_default();
             Some(if name.ends_with("Error") { name.to_owned() } else { bounded(reason) })
         }
         "EssentialContainerExited" => {
-            let counts = |one: &&Value| essential.is_empty() || essential.iter().any(|name| name == text(one, "/name"));
-            let bad = containers(task).filter(counts).find(|one| exit_code(one).is_some_and(|code| code != 0))?;
-            Some(format!("container {} ended with exit code {}", text(bad, "/name"), exit_code(bad).unwrap_or_default()))
+            let counts = |one: &&Value| essential.is_empty() || essential.iter().any(|name| name == text(one, "name"));
+            let bad = list(task, "containers").filter(counts).find(|one| exit_code(one).is_some_and(|code| code != 0))?;
+            Some(format!("container {} ended with exit code {}", text(bad, "name"), exit_code(bad).unwrap_or_default()))
         }
         _ => None,
     }
@@ -123,17 +105,17 @@ pub(super) fn fatal(task: &Value, essential: &[String]) -> Option<String> {
 
 /// Stopped because newer tasks took its place, or a person scaled: no failure.
 pub(super) fn replaced(task: &Value) -> bool {
-    text(task, "/stoppedReason").starts_with("Scaling activity initiated by") || text(task, "/stopCode") == "UserInitiated"
+    text(task, "stoppedReason").starts_with("Scaling activity initiated by") || text(task, "stopCode") == "UserInitiated"
 }
 
 /// What to do about tasks that ended like these.
 pub(super) fn remedies(tasks: &[&Value]) -> Vec<String> {
     let reasons = |task: &&Value| {
-        let own = containers(task).map(|one| text(one, "/reason")).collect::<Vec<_>>().join(" ");
-        format!("{} {own}", text(task, "/stoppedReason"))
+        let own = list(task, "containers").map(|one| text(one, "reason")).collect::<Vec<_>>().join(" ");
+        format!("{} {own}", text(task, "stoppedReason"))
     };
     let all: String = tasks.iter().map(reasons).collect::<Vec<_>>().join(" ");
-    let codes: Vec<i64> = tasks.iter().flat_map(|task| containers(task)).filter_map(exit_code).collect();
+    let codes: Vec<i64> = tasks.iter().flat_map(|task| list(task, "containers")).filter_map(exit_code).collect();
     let has = |phrase: &str| all.contains(phrase);
     let fix = match () {
         () if has("CannotPullContainerError") && has("not found") => "check that the image is in the registry, under this very name",
@@ -165,26 +147,25 @@ pub(super) fn remedies(tasks: &[&Value]) -> Vec<String> {
 /// The circuit breaker's count and the alarms of a service deployment.
 pub(super) fn deployment_in_words(deployment: &Value) -> Vec<String> {
     let mut lines = Vec::new();
-    if text(deployment, "/deploymentCircuitBreaker/status") == "TRIGGERED" {
+    if text(&deployment["deploymentCircuitBreaker"], "status") == "TRIGGERED" {
         let (count, threshold) =
-            (number(deployment, "/deploymentCircuitBreaker/failureCount"), number(deployment, "/deploymentCircuitBreaker/threshold"));
+            (number(&deployment["deploymentCircuitBreaker"], "failureCount"), number(&deployment["deploymentCircuitBreaker"], "threshold"));
         lines.push(format!("the circuit breaker stopped it: {count} tasks failed, {threshold} are allowed"));
     }
-    let alarms = deployment.pointer("/alarms/triggeredAlarmNames").and_then(Value::as_array).into_iter().flatten();
-    let names: Vec<&str> = alarms.filter_map(Value::as_str).collect();
+    let names: Vec<&str> = list(&deployment["alarms"], "triggeredAlarmNames").filter_map(Value::as_str).collect();
     if !names.is_empty() {
         lines.push(format!("alarms in ALARM: {}", names.join(", ")));
     }
-    let hooks = deployment.get("lifecycleHookDetails").and_then(Value::as_array).into_iter().flatten();
-    let failed = hooks.filter(|hook| matches!(text(hook, "/status"), "FAILED" | "TIMED_OUT"));
-    lines.extend(failed.map(|hook| format!("the lifecycle hook {} answered {}", text(hook, "/hookId"), text(hook, "/status"))));
+    let hooks = list(deployment, "lifecycleHookDetails");
+    let failed = hooks.filter(|hook| matches!(text(hook, "status"), "FAILED" | "TIMED_OUT"));
+    lines.extend(failed.map(|hook| format!("the lifecycle hook {} answered {}", text(hook, "hookId"), text(hook, "status"))));
     lines
 }
 
 /// The stopped tasks of a deployment, equal ends counted together, newest first. `definition`: their task definition's ARN.
 pub(super) fn stopped_tasks(tasks: &[Value], definition: &str) -> Option<Evidence> {
-    let mut own: Vec<&Value> = tasks.iter().filter(|task| text(task, "/taskDefinitionArn") == definition && !replaced(task)).collect();
-    own.sort_by_key(|task| std::cmp::Reverse(moment(task, "/stoppedAt")));
+    let mut own: Vec<&Value> = tasks.iter().filter(|task| text(task, "taskDefinitionArn") == definition && !replaced(task)).collect();
+    own.sort_by_key(|task| std::cmp::Reverse(moment(task, "stoppedAt")));
     let mut lines: Vec<(String, String, usize)> = Vec::new();
     for task in own {
         let said = task_in_words(task);
@@ -206,14 +187,14 @@ const KEYWORDS: [&str; 10] =
 pub(super) fn events(service: &Value, since: Timestamp) -> Option<Evidence> {
     let mut seen: Vec<String> = Vec::new();
     let mut lines = Vec::new();
-    let all = service.get("events").and_then(Value::as_array).into_iter().flatten();
-    for event in all.filter(|event| moment(event, "/createdAt") >= since) {
-        let message = text(event, "/message");
+    let all = list(service, "events");
+    for event in all.filter(|event| moment(event, "createdAt") >= since) {
+        let message = text(event, "message");
         let lower = message.to_lowercase();
         let key = without_ids(message);
         if KEYWORDS.iter().any(|word| lower.contains(word)) && !seen.contains(&key) {
             seen.push(key);
-            lines.push(format!("{} {}", moment(event, "/createdAt").rfc3339(), bounded(message)));
+            lines.push(format!("{} {}", moment(event, "createdAt").rfc3339(), bounded(message)));
         }
     }
     lines.truncate(LINES);
@@ -242,13 +223,14 @@ pub(super) struct LogStream {
 /// Where the containers of `task` write, those that ended badly first; only `awslogs` can be read.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html> (2026-11)
 pub(super) fn log_streams(definition: &Value, task: &Value) -> Vec<LogStream> {
-    let id = short(text(task, "/taskArn"));
-    let ended_well = |name: &str| !containers(task).any(|one| text(one, "/name") == name && exit_code(one).is_some_and(|code| code != 0));
-    let mut streams: Vec<LogStream> = containers_of_definition(definition)
-        .filter(|one| text(one, "/logConfiguration/logDriver") == "awslogs")
+    let id = short(text(task, "taskArn"));
+    let ended_well =
+        |name: &str| !list(task, "containers").any(|one| text(one, "name") == name && exit_code(one).is_some_and(|code| code != 0));
+    let mut streams: Vec<LogStream> = list(definition, "containerDefinitions")
+        .filter(|one| text(&one["logConfiguration"], "logDriver") == "awslogs")
         .filter_map(|one| {
-            let option = |key: &str| one.pointer("/logConfiguration/options").and_then(|options| options.get(key)).and_then(Value::as_str);
-            let container = text(one, "/name").to_owned();
+            let option = |key: &str| one["logConfiguration"]["options"][key].as_str();
+            let container = text(one, "name").to_owned();
             let stream = format!("{}/{container}/{id}", option("awslogs-stream-prefix")?);
             let region = option("awslogs-region").map(str::to_owned);
             Some(LogStream { container, region, group: option("awslogs-group")?.to_owned(), stream })
@@ -260,8 +242,8 @@ pub(super) fn log_streams(definition: &Value, task: &Value) -> Vec<LogStream> {
 
 /// The lines of a GetLogEvents answer, oldest first.
 pub(super) fn log_lines(answer: &Value) -> Vec<String> {
-    let events = answer.get("events").and_then(Value::as_array).into_iter().flatten();
-    events.flat_map(|event| text(event, "/message").lines()).map(bounded).collect()
+    let events = list(answer, "events");
+    events.flat_map(|event| text(event, "message").lines()).map(bounded).collect()
 }
 
 /// What a load balancer thinks of one target.
@@ -315,21 +297,12 @@ pub(super) fn unhealthy_targets(targets: &[TargetHealth]) -> Option<Evidence> {
 
 /// The address a task has in its load balancer's eyes, where it has a network interface of its own.
 pub(super) fn private_address(task: &Value) -> Option<&str> {
-    let attachments = task.get("attachments").and_then(Value::as_array)?.iter();
-    let details = attachments.filter_map(|one| one.get("details").and_then(Value::as_array)).flatten();
-    details.filter(|one| text(one, "/name") == "privateIPv4Address").map(|one| text(one, "/value")).next()
-}
-
-fn containers(task: &Value) -> impl Iterator<Item = &Value> {
-    task.get("containers").and_then(Value::as_array).into_iter().flatten()
-}
-
-fn containers_of_definition(definition: &Value) -> impl Iterator<Item = &Value> {
-    definition.get("containerDefinitions").and_then(Value::as_array).into_iter().flatten()
+    let mut details = list(task, "attachments").flat_map(|one| list(one, "details"));
+    details.by_ref().filter(|one| text(one, "name") == "privateIPv4Address").map(|one| text(one, "value")).next()
 }
 
 fn exit_code(container: &Value) -> Option<i64> {
-    container.get("exitCode").and_then(Value::as_i64)
+    container["exitCode"].as_i64()
 }
 
 fn bounded(foreign: &str) -> String {

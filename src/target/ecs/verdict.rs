@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::failure::Failure;
-use crate::target::ecs::WaitUntil;
 
-use super::evidence::{moment, number, short, text};
+use super::settings::WaitUntil;
+use super::shown::{list, moment, number, primary, short, text};
 
 /// Said once where the role may not look at service deployments.
 pub(super) const WITHOUT_DEPLOYMENTS: &str = "without ecs:ListServiceDeployments, ecs:DescribeServiceDeployments and ecs:StopServiceDeployment \
@@ -20,6 +20,9 @@ pub(super) const WITHOUT_DEPLOYMENTS: &str = "without ecs:ListServiceDeployments
 
 /// How long a deployment that is complete may be missing from the list of service deployments.
 const UNLISTED: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// How long ECS may go on showing only what was there before UpdateService.
+const UNSHOWN: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The stages of a blue/green, linear or canary deployment, in their order.
 const STAGES: [&str; 10] = [
@@ -105,7 +108,7 @@ pub(super) enum Verdict {
 
 /// Judges one look.
 pub(super) fn judge(seen: &Seen<'_>, ours: &Ours<'_>) -> Verdict {
-    let status = text(seen.service, "/status");
+    let status = text(seen.service, "status");
     if status != "ACTIVE" {
         return Verdict::Broken(ended::deleted(seen.service, status));
     }
@@ -116,6 +119,7 @@ pub(super) fn judge(seen: &Seen<'_>, ours: &Ours<'_>) -> Verdict {
         return way_back(seen, ours, primary, left);
     }
     match whose(seen, ours, primary) {
+        Whose::Earlier if seen.now.since(ours.since) > UNSHOWN => Verdict::Broken(ended::never_shown(ours, primary)),
         Whose::Earlier => Verdict::Progressing("ECS does not show the new deployment yet".to_owned()),
         Whose::Ours => followed(seen, ours, primary, Vec::new()),
         Whose::Adopted => followed(seen, ours, primary, vec![adopted(ours, primary)]),
@@ -124,19 +128,14 @@ pub(super) fn judge(seen: &Seen<'_>, ours: &Ours<'_>) -> Verdict {
     }
 }
 
-/// The PRIMARY deployment of a service.
-pub(super) fn primary(service: &Value) -> Option<&Value> {
-    deployments(service).find(|one| text(one, "/status") == "PRIMARY")
-}
-
 /// The id of our deployment, where this look shows it: the newest one with our task definition that was not there before.
 pub(super) fn id_of_ours<'a>(service: &'a Value, ours: &Ours<'_>) -> Option<&'a str> {
     let earlier = match ours.awaited {
         Awaited::After(id) | Awaited::WayBack(id) => id,
         Awaited::Present => "",
     };
-    let fits = |one: &&Value| text(one, "/taskDefinition") == ours.task_definition && text(one, "/id") != earlier;
-    deployments(service).find(fits).map(|one| text(one, "/id"))
+    let fits = |one: &&Value| text(one, "taskDefinition") == ours.task_definition && text(one, "id") != earlier;
+    list(service, "deployments").find(fits).map(|one| text(one, "id"))
 }
 
 /// The service deployment that belongs to `id`: the digits of `ecs-svc/<N>` are in the ARN of its target revision.
@@ -144,14 +143,10 @@ pub(super) fn service_deployment<'a>(known: Deployments<'a>, id: &str) -> Option
     let Deployments::Known(all) = known else { return None };
     let digits = id.strip_prefix("ecs-svc/").filter(|digits| !digits.is_empty())?;
     let target = |one: &Value| {
-        let described = text(one, "/targetServiceRevision/arn").to_owned();
-        if described.is_empty() { text(one, "/targetServiceRevisionArn").to_owned() } else { described }
+        let described = text(&one["targetServiceRevision"], "arn").to_owned();
+        if described.is_empty() { text(one, "targetServiceRevisionArn").to_owned() } else { described }
     };
     all.iter().find(|one| target(one).rsplit('/').next().is_some_and(|last| last == digits))
-}
-
-fn deployments(service: &Value) -> impl Iterator<Item = &Value> {
-    service.get("deployments").and_then(Value::as_array).into_iter().flatten()
 }
 
 /// Whose deployment is PRIMARY.
@@ -167,7 +162,7 @@ enum Whose {
 }
 
 fn whose(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> Whose {
-    let (id, definition) = (text(primary, "/id"), text(primary, "/taskDefinition"));
+    let (id, definition) = (text(primary, "id"), text(primary, "taskDefinition"));
     let same = definition == ours.task_definition;
     let forced_again = ours.previous == Some(ours.task_definition);
     match ours.awaited {
@@ -186,7 +181,7 @@ fn whose(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> Whose {
 
 /// Whether anything says that ECS rolled back by itself.
 fn went_back(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> bool {
-    let reason = text(primary, "/rolloutStateReason").to_lowercase();
+    let reason = text(primary, "rolloutStateReason").to_lowercase();
     reason.contains("rolling back") || reason.contains("rolled back") || ended_by_ecs(seen, ours)
 }
 
@@ -194,15 +189,15 @@ fn went_back(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> bool {
 fn ended_by_ecs(seen: &Seen<'_>, ours: &Ours<'_>) -> bool {
     let Some(id) = ours.deployment else { return false };
     let told_by_deployment = service_deployment(seen.deployments, id)
-        .is_some_and(|one| text(one, "/status").starts_with("ROLLBACK") || one.get("rollback").is_some_and(Value::is_object));
-    let failed = deployments(seen.service).any(|one| text(one, "/id") == id && text(one, "/rolloutState") == "FAILED");
+        .is_some_and(|one| text(one, "status").starts_with("ROLLBACK") || one["rollback"].is_object());
+    let failed = list(seen.service, "deployments").any(|one| text(one, "id") == id && text(one, "rolloutState") == "FAILED");
     told_by_deployment || failed
 }
 
 fn adopted(ours: &Ours<'_>, primary: &Value) -> String {
     format!(
         "somebody began {} with the same task definition ({}), by a forced deployment or a change of its settings: it was followed instead of {}",
-        text(primary, "/id"),
+        text(primary, "id"),
         short(ours.task_definition),
         ours.deployment.unwrap_or("ours")
     )
@@ -210,9 +205,9 @@ fn adopted(ours: &Ours<'_>, primary: &Value) -> String {
 
 /// The PRIMARY deployment is the one to follow.
 fn followed(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, notes: Vec<String>) -> Verdict {
-    let rollout = text(primary, "/rolloutState");
-    let listed = service_deployment(seen.deployments, text(primary, "/id"));
-    let status = listed.map(|one| text(one, "/status")).unwrap_or_default();
+    let rollout = text(primary, "rolloutState");
+    let listed = service_deployment(seen.deployments, text(primary, "id"));
+    let status = listed.map(|one| text(one, "status")).unwrap_or_default();
     match (status, rollout) {
         ("ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED", _) => {
             Verdict::Broken(ended::rolled_back(seen, ours, None))
@@ -229,21 +224,21 @@ fn followed(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, notes: Vec<String
 
 /// A completed rollout without its record: by the fall-back, because nothing was begun, or because the record is long overdue.
 fn counts_without_list(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> bool {
-    let overdue = seen.now.since(moment(primary, "/updatedAt").max(ours.since)) > UNLISTED;
+    let overdue = seen.now.since(moment(primary, "updatedAt").max(ours.since)) > UNLISTED;
     matches!(seen.deployments, Deployments::Hidden) || ours.awaited == Awaited::Present || overdue
 }
 
 /// Behind a Classic Load Balancer ECS tells no rollout state: then numbers must do.
 fn steady(service: &Value, primary: &Value) -> bool {
-    let (desired, running) = (number(primary, "/desiredCount"), number(primary, "/runningCount"));
-    deployments(service).count() == 1 && running == desired && number(service, "/desiredCount") == desired
+    let (desired, running) = (number(primary, "desiredCount"), number(primary, "runningCount"));
+    list(service, "deployments").count() == 1 && running == desired && number(service, "desiredCount") == desired
 }
 
 fn arrived(seen: &Seen<'_>, primary: &Value, mut notes: Vec<String>) -> Verdict {
-    if number(seen.service, "/desiredCount") == 0 {
+    if number(seen.service, "desiredCount") == 0 {
         notes.push("the service's desired count is 0: no task runs, so the deployment proves nothing about the build".to_owned());
     }
-    Verdict::Arrived { deployment: text(primary, "/id").to_owned(), notes }
+    Verdict::Arrived { deployment: text(primary, "id").to_owned(), notes }
 }
 
 /// Under way: still early enough to see that it will not succeed, or far enough for `wait-until`.
@@ -251,7 +246,7 @@ fn running(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, (listed, notes): (
     if let Some(failure) = strikes::out(seen, ours, primary) {
         return Verdict::Broken(failure);
     }
-    let stage = listed.map(|one| text(one, "/lifecycleStage")).unwrap_or_default();
+    let stage = listed.map(|one| text(one, "lifecycleStage")).unwrap_or_default();
     if far_enough(stage, ours.wait_until) {
         let mut notes = notes;
         notes.push(format!("the deployment is in {} and ECS goes on with it: wait-until asked for no more", words(stage)));
@@ -274,7 +269,7 @@ fn far_enough(stage: &str, until: WaitUntil) -> bool {
 fn note(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, listed: Option<&Value>) -> String {
     let mut parts = Vec::new();
     if let Some(one) = listed {
-        let (status, stage) = (text(one, "/status"), text(one, "/lifecycleStage"));
+        let (status, stage) = (text(one, "status"), text(one, "lifecycleStage"));
         if !stage.is_empty() {
             parts.push(words(stage) + &weight(one));
         }
@@ -292,8 +287,8 @@ fn note(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, listed: Option<&Value
 
 fn tasks(primary: &Value) -> String {
     let count = |key: &str| number(primary, key);
-    let (pending, failed) = (count("/pendingCount"), count("/failedTasks"));
-    let mut said = format!("{} of {} tasks running", count("/runningCount"), count("/desiredCount"));
+    let (pending, failed) = (count("pendingCount"), count("failedTasks"));
+    let mut said = format!("{} of {} tasks running", count("runningCount"), count("desiredCount"));
     if pending > 0 {
         said += &format!(", {pending} pending");
     }
@@ -304,7 +299,7 @@ fn tasks(primary: &Value) -> String {
 }
 
 fn weight(listed: &Value) -> String {
-    let share = listed.pointer("/targetServiceRevision/requestedProductionTrafficWeight").and_then(Value::as_f64);
+    let share = listed["targetServiceRevision"]["requestedProductionTrafficWeight"].as_f64();
     share.map_or_else(String::new, |share| format!(" with {share:.0} % of the traffic"))
 }
 
@@ -315,12 +310,12 @@ fn words(stage: &str) -> String {
 
 /// Pause hooks that wait for somebody. Going on is a person's decision (or another tool's), so it is told and not taken.
 fn pauses(listed: &Value) -> Vec<String> {
-    let hooks = listed.get("lifecycleHookDetails").and_then(Value::as_array).into_iter().flatten();
-    let waiting = hooks.filter(|hook| text(hook, "/status") == "AWAITING_ACTION");
+    let hooks = list(listed, "lifecycleHookDetails");
+    let waiting = hooks.filter(|hook| text(hook, "status") == "AWAITING_ACTION");
     let told = waiting.map(|hook| {
-        let (id, arn) = (text(hook, "/hookId"), text(listed, "/serviceDeploymentArn"));
-        let until = moment(hook, "/expiresAt");
-        let then = text(hook, "/timeoutAction").to_lowercase();
+        let (id, arn) = (text(hook, "hookId"), text(listed, "serviceDeploymentArn"));
+        let until = moment(hook, "expiresAt");
+        let then = text(hook, "timeoutAction").to_lowercase();
         let then = if then.is_empty() { String::new() } else { format!(" (then ECS does {then})") };
         format!(
             "paused at hook {id} until {}{then}: aws ecs continue-service-deployment --service-deployment-arn {arn} --hook-id {id} --action CONTINUE",
@@ -333,10 +328,10 @@ fn pauses(listed: &Value) -> Vec<String> {
 /// ECS goes back by itself, because we asked it to or before we could.
 fn way_back(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, left: &str) -> Verdict {
     let listed = service_deployment(seen.deployments, left);
-    let status = listed.map(|one| text(one, "/status")).unwrap_or_default();
-    let rollout = text(primary, "/rolloutState");
-    let back = text(primary, "/taskDefinition") == ours.task_definition && text(primary, "/id") != left;
-    let foreign = !back && text(primary, "/id") != left;
+    let status = listed.map(|one| text(one, "status")).unwrap_or_default();
+    let rollout = text(primary, "rolloutState");
+    let back = text(primary, "taskDefinition") == ours.task_definition && text(primary, "id") != left;
+    let foreign = !back && text(primary, "id") != left;
     match (status, rollout) {
         ("ROLLBACK_FAILED", _) => Verdict::Broken(ended::way_back_failed(seen, ours, listed, primary)),
         _ if foreign => Verdict::Broken(ended::superseded(ours, primary)),

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Kind};
 
-use super::super::evidence::{self, moment, short, text};
+use super::super::evidence;
+use super::super::shown::{list, moment, short, text};
 use super::{Ours, Seen};
 
 /// Tasks of one deployment that ended for the same fatal reason.
@@ -23,7 +24,7 @@ pub(super) fn out(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> Option<F
 
 fn by_tasks(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> Option<Failure> {
     let mut reasons: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
-    for task in seen.stopped.iter().filter(|task| text(task, "/startedBy") == text(primary, "/id")) {
+    for task in seen.stopped.iter().filter(|task| text(task, "startedBy") == text(primary, "id")) {
         if let Some(reason) = evidence::fatal(task, ours.essential) {
             reasons.entry(reason).or_default().push(task);
         }
@@ -75,14 +76,14 @@ fn by_events(seen: &Seen<'_>, ours: &Ours<'_>) -> Option<Failure> {
 /// One event is a warning, not yet a failure.
 pub(super) fn warning(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> Option<String> {
     let event = SIGNS.iter().find_map(|sign| told(seen, ours, sign).first().copied());
-    let checks = |task: &&Value| text(task, "/startedBy") == text(primary, "/id") && text(task, "/stoppedReason").contains("health check");
+    let checks = |task: &&Value| text(task, "startedBy") == text(primary, "id") && text(task, "stoppedReason").contains("health check");
     let checked = seen.stopped.iter().filter(checks).count();
     event.map(str::to_owned).or_else(|| (checked > 0).then(|| format!("{checked} ended because their health checks failed")))
 }
 
 /// The messages of this sign since our deployment began, newest first.
 fn told<'a>(seen: &Seen<'a>, ours: &Ours<'_>, sign: &Sign) -> Vec<&'a str> {
-    let events = seen.service.get("events").and_then(Value::as_array).into_iter().flatten();
-    let recent = events.filter(|event| moment(event, "/createdAt") >= ours.since);
-    recent.map(|event| text(event, "/message")).filter(|message| message.contains(sign.phrase)).collect()
+    let events = list(seen.service, "events");
+    let recent = events.filter(|event| moment(event, "createdAt") >= ours.since);
+    recent.map(|event| text(event, "message")).filter(|message| message.contains(sign.phrase)).collect()
 }

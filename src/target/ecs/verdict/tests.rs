@@ -209,7 +209,7 @@ fn our_id_gone_and_primary_with_a_third_task_definition_is_superseded() {
             let mut look = Look::at(json!([entry("PRIMARY", 3, THIRD, "IN_PROGRESS"), entry("ACTIVE", 2, NEW, "IN_PROGRESS")]), known);
             look.deployment = deployment;
             let failure = look.broken();
-            assert_eq!((failure.kind, failure.what.as_str()), (Kind::Superseded, "another deployment took the place of web:42: web:43"));
+            assert_eq!((failure.kind, failure.what.as_str()), (Kind::Superseded, "web:43 (deployment ecs-svc/3)"));
         }
     }
 }
@@ -323,6 +323,14 @@ fn what_was_before_still_shown_right_after_the_update_is_not_there_yet() {
         look.deployment = deployment;
         assert_eq!(look.note(), "ECS does not show the new deployment yet");
     }
+}
+
+#[test]
+fn what_was_before_still_shown_after_a_minute_is_a_conflict() {
+    let mut look = Look::at(json!([entry("PRIMARY", 1, OLD, "COMPLETED")]), Some(vec![]));
+    look.seconds = 61;
+    let failure = look.broken();
+    assert_eq!((failure.kind, failure.what.as_str()), (Kind::Conflict, "ECS never showed the deployment of web:42"));
 }
 
 #[test]

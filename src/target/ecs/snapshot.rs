@@ -1,0 +1,229 @@
+//! What really serves, and what the next revision would be. Reads only.
+
+use serde_json::{Value, json};
+
+use crate::cloud::aws::signed::Refusal;
+use crate::failure::{Failure, Kind, Result};
+use crate::target::{Before, Captured};
+use crate::values::PinnedImage;
+
+use super::release::Snapshot;
+use super::shown::{primary, short, text};
+use super::{Ecs, mark, revision};
+
+/// States in which a service deployment is under way.
+const UNDER_WAY: [&str; 5] = ["PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"];
+
+/// Reads what serves: the last successful task definition when the present deployment is not completed.
+pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
+    let service = ecs.service().await?;
+    refuse_what_we_cannot(ecs, &service)?;
+    let (present, in_flight) = present(ecs, &service).await;
+    let mut notes = Vec::new();
+    let (task_definition, served) = match &present {
+        Present::Serves(arn) => (arn.clone(), true),
+        Present::NeverServed(arn) => (arn.clone(), false),
+    };
+    let snapshot = Snapshot {
+        service_arn: text(&service, "serviceArn").to_owned(),
+        task_definition: task_definition.clone(),
+        deployment: primary(&service).map(|primary| text(primary, "id").to_owned()).unwrap_or_default(),
+        desired_count: service["desiredCount"].as_u64().unwrap_or_default(),
+    };
+    let found = ecs.found(&service).await;
+    notes.extend(found.notes);
+    let image = running_image(ecs, &task_definition).await;
+    Ok(Captured {
+        before: if served { Before::Running(snapshot) } else { Before::NeverServed(snapshot) },
+        revision: Some(short(&task_definition)),
+        image,
+        address: found.address,
+        mark: mark::read(&service),
+        in_flight,
+        notes,
+    })
+}
+
+enum Present {
+    Serves(String),
+    NeverServed(String),
+}
+
+/// Which task definition serves, and whether a deployment is under way.
+async fn present(ecs: &Ecs, service: &Value) -> (Present, Option<String>) {
+    let Some(primary) = primary(service) else { return (Present::NeverServed(text(service, "taskDefinition").to_owned()), None) };
+    let arn = text(primary, "taskDefinition").to_owned();
+    let completed = matches!(text(primary, "rolloutState"), "COMPLETED" | "");
+    let count = |deployment: &Value| deployment["runningCount"].as_u64().unwrap_or_default();
+    if completed && (count(primary) > 0 || service["desiredCount"] == 0 || text(primary, "rolloutState") == "COMPLETED") {
+        return (Present::Serves(arn), None);
+    }
+    let under_way = under_way(ecs, service).await;
+    let failed = text(primary, "rolloutState") == "FAILED";
+    let in_flight = (under_way.unwrap_or(!failed)).then(|| {
+        format!(
+            "deployment {} of {} is {}",
+            text(primary, "id"),
+            short(&arn),
+            text(primary, "rolloutState").to_lowercase().replace('_', " ")
+        )
+    });
+    if let Some(last) = last_successful(ecs, service).await {
+        return (Present::Serves(last), in_flight);
+    }
+    let others = service["deployments"].as_array().into_iter().flatten().filter(|deployment| deployment["status"] != "PRIMARY");
+    match others.filter(|deployment| count(deployment) > 0).max_by_key(|deployment| count(deployment)) {
+        Some(old) => (Present::Serves(text(old, "taskDefinition").to_owned()), in_flight),
+        None if count(primary) > 0 && text(primary, "rolloutState") != "FAILED" => (Present::Serves(arn), in_flight),
+        None => (Present::NeverServed(arn), in_flight.filter(|_| false)),
+    }
+}
+
+/// Whether a service deployment is under way; `None`: not for us to see.
+async fn under_way(ecs: &Ecs, service: &Value) -> Option<bool> {
+    let body = json!({ "cluster": ecs.settings.cluster, "service": text(service, "serviceArn"), "status": UNDER_WAY });
+    match ecs.api.list_service_deployments(body).await {
+        Ok(Ok(answer)) => Some(answer["serviceDeployments"].as_array().is_some_and(|all| !all.is_empty())),
+        Ok(Err(refusal)) => {
+            ecs.not_seen(&refusal);
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// The task definition of the last successful service deployment.
+async fn last_successful(ecs: &Ecs, service: &Value) -> Option<String> {
+    let body =
+        json!({ "cluster": ecs.settings.cluster, "service": text(service, "serviceArn"), "status": ["SUCCESSFUL", "ROLLBACK_SUCCESSFUL"] });
+    let Ok(Ok(answer)) = ecs.api.list_service_deployments(body).await else { return None };
+    let newest = answer["serviceDeployments"].get(0)?;
+    let revision = if text(newest, "status") == "ROLLBACK_SUCCESSFUL" {
+        let described = ecs.api.describe_service_deployments(json!({ "serviceDeploymentArns": [newest["serviceDeploymentArn"]] })).await;
+        let Ok(Ok(answer)) = described else { return None };
+        text(&answer["serviceDeployments"][0]["rollback"], "serviceRevisionArn").to_owned()
+    } else {
+        text(newest, "targetServiceRevisionArn").to_owned()
+    };
+    let Ok(Ok(answer)) = ecs.api.describe_service_revisions(json!({ "serviceRevisionArns": [revision] })).await else { return None };
+    answer["serviceRevisions"][0]["taskDefinition"].as_str().map(str::to_owned)
+}
+
+async fn running_image(ecs: &Ecs, task_definition: &str) -> Option<String> {
+    let Ok(Ok(answer)) = ecs.api.describe_task_definition(json!({ "taskDefinition": task_definition })).await else { return None };
+    let definition = &answer["taskDefinition"];
+    let index = revision::container(definition, &ecs.common, None).ok()?;
+    definition["containerDefinitions"][index]["image"].as_str().map(str::to_owned)
+}
+
+/// The next revision, before it is made.
+pub(super) struct Next {
+    pub(super) body: Value,
+    pub(super) changes: Vec<String>,
+    /// The serving revision already is what was asked for: nothing is registered.
+    pub(super) same_revision: bool,
+    pub(super) serving: String,
+    pub(super) deployment: String,
+    pub(super) container: String,
+    pub(super) desired_count: Option<u64>,
+}
+
+/// Renders what would be registered, and says what differs.
+pub(super) async fn next_revision(ecs: &Ecs, image: &PinnedImage, before: &Before<Snapshot>) -> Result<Next> {
+    let (Before::Running(snapshot) | Before::NeverServed(snapshot)) = before else { return Err(missing(ecs)) };
+    let service = ecs.service().await?;
+    let asked = json!({ "taskDefinition": snapshot.task_definition, "include": ["TAGS"] });
+    let said = ecs.api.describe_task_definition(asked).await?;
+    let answer =
+        said.map_err(|refusal| ecs.refused(refusal, "the serving task definition cannot be read", "ecs:DescribeTaskDefinition"))?;
+    let (serving, tags) = (&answer["taskDefinition"], &answer["tags"]);
+    let balanced = service["loadBalancers"].as_array().into_iter().flatten().find_map(|balancer| balancer["containerName"].as_str());
+    let base = ecs.definition.as_ref().unwrap_or(serving);
+    let wanted = revision::Wanted { common: &ecs.common, settings: &ecs.settings, image: &image.reference(), balanced };
+    let body = revision::render(base, tags, &wanted)?;
+    prove_possible(ecs, &service, &body)?;
+    let mut changes = revision::changes(&revision::registrable(serving, tags), &body);
+    let same_revision = changes.is_empty();
+    let desired_count = ecs.settings.desired_count.map(u64::from).filter(|count| service["desiredCount"].as_u64() != Some(*count));
+    if let Some(count) = desired_count {
+        changes.push(format!("desired count: {} → {count}", service["desiredCount"]));
+    }
+    if ecs.settings.force && changes.is_empty() {
+        changes.push("nothing differs: deployed anew, as force asks".to_owned());
+    }
+    let index = revision::container(&body, &ecs.common, balanced)?;
+    Ok(Next {
+        container: text(&body["containerDefinitions"][index], "name").to_owned(),
+        body,
+        changes,
+        same_revision,
+        serving: snapshot.task_definition.clone(),
+        deployment: snapshot.deployment.clone(),
+        desired_count,
+    })
+}
+
+/// Something must be able to prove the release: an address, the load balancer, or the container's own check.
+fn prove_possible(ecs: &Ecs, service: &Value, body: &Value) -> Result<()> {
+    let balanced = service["loadBalancers"].as_array().is_some_and(|balancers| !balancers.is_empty());
+    let own_check = body["containerDefinitions"].as_array().into_iter().flatten().any(|container| container["healthCheck"].is_object());
+    if balanced || own_check || ecs.common.address_given || ecs.common.health_waived {
+        return Ok(());
+    }
+    Err(Failure::config(format!("{}: nothing can prove that the new release is healthy", ecs.common.name))
+        .why("the service has no load balancer, its task definition no healthCheck, and health.url is not set")
+        .fix("set health.url, or give the container a healthCheck, or set health.path to none with a reason"))
+}
+
+/// Controllers and modes this target does not drive, each refused by its name.
+fn refuse_what_we_cannot(ecs: &Ecs, service: &Value) -> Result<()> {
+    let refuse = |what: &str, fix: &str| Err(Failure::config(format!("{}: {what}", ecs.common.name)).fix(fix));
+    if text(service, "status") != "ACTIVE" {
+        let status = text(service, "status").to_lowercase();
+        return Err(Failure::new(Kind::Missing, format!("{}: the service {} is {status}", ecs.common.name, ecs.common.service))
+            .why("a deleted service stays visible for a while")
+            .fix("create the service again (Terraform, console), then deploy"));
+    }
+    match text(&service["deploymentController"], "type") {
+        "CODE_DEPLOY" => {
+            return refuse(
+                "the service is deployed by CodeDeploy, which is not driven yet",
+                "switch its deployment controller to ECS (in place since 2025), or deploy with CodeDeploy",
+            );
+        }
+        "EXTERNAL" => {
+            return refuse(
+                "the service has an external deployment controller",
+                "switch its deployment controller to ECS: its task sets belong to another tool",
+            );
+        }
+        _ => {}
+    }
+    if text(service, "resourceManagementType") == "ECS" {
+        return refuse(
+            "this is an Express Mode service, which is not driven yet",
+            "update it with `aws ecs update-express-gateway-service`",
+        );
+    }
+    Ok(())
+}
+
+/// No such service, and what to look at.
+pub(super) fn missing(ecs: &Ecs) -> Failure {
+    let (service, cluster, region) = (&ecs.common.service, &ecs.settings.cluster, ecs.session.region());
+    Failure::new(Kind::Missing, format!("{}: there is no service {service} in the cluster {cluster} in {region}", ecs.common.name))
+        .why(format!("signed in to account {}", ecs.session.identity().account))
+        .fix("check service, cluster and region: a service of another region or account is not seen")
+        .fix("create the service first (Terraform, console): Touchdown deploys services, it does not design them")
+}
+
+/// The service cannot be read.
+pub(super) fn unreadable(ecs: &Ecs, refusal: Refusal) -> Failure {
+    if refusal.code == "ClusterNotFoundException" {
+        let (cluster, region) = (&ecs.settings.cluster, ecs.session.region());
+        return Failure::new(Kind::Missing, format!("{}: there is no cluster {cluster} in {region}", ecs.common.name))
+            .why(format!("signed in to account {}", ecs.session.identity().account))
+            .fix("check cluster and region");
+    }
+    ecs.refused(refusal, "the service cannot be read", "ecs:DescribeServices")
+}

@@ -1,0 +1,165 @@
+//! Migrations and backups by RunTask: the service's own network and launch type, its logs, and the exit codes that count.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::cloud::aws::signed::{self, LOGS};
+use crate::failure::{Failure, Kind, Result};
+use crate::target::{Before, RunsTask, TaskHandle, TaskLook, TaskOrder, TaskState, TaskWhat};
+
+use super::evidence::LogStream;
+use super::release::{Release, Snapshot};
+use super::shown::{list, number, text};
+use super::{Ecs, evidence, revision};
+
+/// Pages of a job's log that are read, ten thousand lines each.
+const PAGES: usize = 10;
+
+/// Runs tasks beside one service.
+pub(super) struct Tasks(pub(super) Arc<Ecs>);
+
+impl RunsTask for Tasks {
+    fn start(&self, order: TaskOrder) -> BoxFuture<'static, Result<TaskHandle>> {
+        let ecs = self.0.clone();
+        Box::pin(async move { start(&ecs, order).await })
+    }
+
+    fn look(&self, handle: TaskHandle, seen: usize) -> BoxFuture<'static, Result<TaskLook>> {
+        let ecs = self.0.clone();
+        Box::pin(async move { look(&ecs, &handle, seen).await })
+    }
+
+    fn stop(&self, handle: TaskHandle, reason: String) -> BoxFuture<'static, Result<()>> {
+        let ecs = self.0.clone();
+        Box::pin(async move {
+            let body = json!({ "cluster": ecs.settings.cluster, "task": handle.0, "reason": reason });
+            let said = ecs.api.stop_task(body).await?;
+            said.map(|_| ()).map_err(|refusal| ecs.refused(refusal, "the task could not be stopped", "ecs:StopTask"))
+        })
+    }
+}
+
+async fn start(ecs: &Ecs, order: TaskOrder) -> Result<TaskHandle> {
+    let service = ecs.service().await?;
+    let task_definition = task_definition(&order)?;
+    let definition = describe(ecs, &task_definition).await?;
+    let mut body = json!({
+        "cluster": ecs.settings.cluster,
+        "taskDefinition": text(&definition, "taskDefinitionArn"),
+        "count": 1,
+        "startedBy": "touchdown",
+        "clientToken": order.token,
+    });
+    if text(&definition, "networkMode") == "awsvpc" {
+        body["networkConfiguration"] = service["networkConfiguration"].clone();
+    }
+    let strategy = service["capacityProviderStrategy"].as_array().filter(|strategy| !strategy.is_empty());
+    match strategy {
+        Some(strategy) => body["capacityProviderStrategy"] = json!(strategy),
+        None if service["launchType"].is_string() => body["launchType"] = service["launchType"].clone(),
+        None => {}
+    }
+    if service["platformVersion"].is_string() {
+        body["platformVersion"] = service["platformVersion"].clone();
+    }
+    if let TaskWhat::Command(command) = &order.what {
+        let balanced = service["loadBalancers"].as_array().into_iter().flatten().find_map(|balancer| balancer["containerName"].as_str());
+        let index = revision::container(&definition, &ecs.common, balanced)?;
+        let name = text(&definition["containerDefinitions"][index], "name");
+        body["overrides"] = json!({ "containerOverrides": [{ "name": name, "command": command }] });
+    }
+    let said = ecs.api.run_task(body).await?;
+    let answer = said.map_err(|refusal| ecs.refused(refusal, "the task could not be started", "ecs:RunTask and iam:PassRole"))?;
+    match answer["tasks"][0]["taskArn"].as_str() {
+        Some(arn) => Ok(TaskHandle(arn.to_owned())),
+        None => Err(unplaced(ecs, &answer)),
+    }
+}
+
+fn unplaced(ecs: &Ecs, answer: &Value) -> Failure {
+    let failures = answer["failures"].as_array().cloned().unwrap_or_default();
+    let failure = Failure::new(Kind::Conflict, format!("{}: ECS found no place for the task", ecs.common.name));
+    let failure = failures.iter().fold(failure, |failure, one| failure.why(format!("{} {}", text(one, "reason"), text(one, "detail"))));
+    failure.fix("give the cluster room (RESOURCE:…), or the task less to ask for")
+}
+
+/// What the task runs: the release's revision, before one exists the serving one, or the job's own family.
+fn task_definition(order: &TaskOrder) -> Result<String> {
+    if let TaskWhat::Job(family) = &order.what {
+        return Ok(family.clone());
+    }
+    if let Some(release) = &order.release {
+        let release: Release = serde_json::from_value(release.clone()).map_err(|error| Failure::bug(error.to_string()))?;
+        return Ok(release.task_definition);
+    }
+    match &order.before {
+        Before::Running(snapshot) | Before::NeverServed(snapshot) => {
+            let snapshot: Snapshot = serde_json::from_value(snapshot.clone()).map_err(|error| Failure::bug(error.to_string()))?;
+            Ok(snapshot.task_definition)
+        }
+        Before::Absent => Err(Failure::config("a job needs a service that exists, or a task definition of its own")),
+    }
+}
+
+async fn describe(ecs: &Ecs, task_definition: &str) -> Result<Value> {
+    let said = ecs.api.describe_task_definition(json!({ "taskDefinition": task_definition })).await?;
+    let what = format!("the task definition {task_definition} cannot be read");
+    Ok(said.map_err(|refusal| ecs.refused(refusal, &what, "ecs:DescribeTaskDefinition"))?["taskDefinition"].clone())
+}
+
+async fn look(ecs: &Ecs, handle: &TaskHandle, seen: usize) -> Result<TaskLook> {
+    let said = ecs.api.describe_tasks(json!({ "cluster": ecs.settings.cluster, "tasks": [handle.0] })).await?;
+    let answer = said.map_err(|refusal| ecs.refused(refusal, "the task cannot be read", "ecs:DescribeTasks"))?;
+    let Some(task) = answer["tasks"].get(0) else {
+        let failure = Failure::new(Kind::Missing, format!("{}: the task {} is gone", ecs.common.name, handle.0));
+        return Ok(TaskLook { lines: Vec::new(), state: TaskState::Failed(failure.why("ECS keeps stopped tasks for about an hour")) });
+    };
+    let definition = describe(ecs, text(task, "taskDefinitionArn")).await?;
+    let lines = lines(ecs, &definition, task, seen).await;
+    let state = if text(task, "lastStatus") == "STOPPED" { ended(ecs, task, &definition) } else { TaskState::Running };
+    Ok(TaskLook { lines, state })
+}
+
+/// Only essential containers count, and one without an exit code never ran.
+fn ended(ecs: &Ecs, task: &Value, definition: &Value) -> TaskState {
+    let essential = |name: &str| {
+        list(definition, "containerDefinitions").find(|one| text(one, "name") == name).is_none_or(|one| one["essential"] != false)
+    };
+    let ran: Vec<&Value> = list(task, "containers").filter(|one| essential(text(one, "name"))).collect();
+    if !ran.is_empty() && ran.iter().all(|container| container["exitCode"] == 0) {
+        return TaskState::Succeeded;
+    }
+    let failure = Failure::new(Kind::Unhealthy, format!("{}: the job failed", ecs.common.name)).why(evidence::task_in_words(task));
+    let failure = evidence::remedies(&[task]).into_iter().fold(failure, Failure::fix);
+    TaskState::Failed(failure.fix("look at its last lines below; nothing of the new release serves"))
+}
+
+/// Log lines not seen before, of all containers, in the order CloudWatch took them in: a later line never slips in before a seen one.
+async fn lines(ecs: &Ecs, definition: &Value, task: &Value, seen: usize) -> Vec<String> {
+    let mut all: Vec<(u64, String)> = Vec::new();
+    for stream in evidence::log_streams(definition, task) {
+        all.extend(events(ecs, &stream).await.iter().map(|event| (number(event, "ingestionTime"), text(event, "message").to_owned())));
+    }
+    all.sort_by_key(|(taken_in, _)| *taken_in);
+    all.into_iter().map(|(_, line)| line).skip(seen).collect()
+}
+
+/// The events of a stream from its beginning, page by page; fewer when they may not be read.
+async fn events(ecs: &Ecs, stream: &LogStream) -> Vec<Value> {
+    let session = stream.region.as_deref().map_or_else(|| ecs.session.clone(), |region| ecs.session.in_region(region));
+    let mut body = json!({ "logGroupName": stream.group, "logStreamName": stream.stream, "startFromHead": true });
+    let mut all = Vec::new();
+    for _ in 0..PAGES {
+        let Ok(Ok(answer)) = signed::json(&session, LOGS, "GetLogEvents", &body).await else { break };
+        let before = all.len();
+        all.extend(list(&answer, "events").cloned());
+        let next = &answer["nextForwardToken"];
+        if all.len() == before || next.is_null() || body["nextToken"] == *next {
+            break;
+        }
+        body["nextToken"] = next.clone();
+    }
+    all
+}
