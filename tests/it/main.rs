@@ -1,7 +1,11 @@
 //! Every test of the boundary, in one binary: it links once and runs side by side.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by failing")]
 
+mod action_harness;
+mod container;
 mod engine;
 mod engine_run;
+mod floors;
 mod journal;
+mod setup;
 mod simulator;

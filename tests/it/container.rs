@@ -1,0 +1,53 @@
+//! The image as users get it, under a real Docker engine: what is in it, and the runner's own command line for main, cancel and post.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::setup::component;
+
+/// Docker's client and the image's tag, where the set-up has brought both.
+pub fn image() -> Option<(PathBuf, String)> {
+    let (docker, image) = (component("engine")?, component("image")?);
+    Some((docker, image.to_str().unwrap().to_owned()))
+}
+
+fn docker(docker: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(docker).args(arguments).output().unwrap();
+    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn the_image_holds_the_binary_its_second_name_and_tmp_and_nothing_else() {
+    let Some((client, tag)) = image() else { return };
+    let container = String::from_utf8(docker(&client, &["create", &tag])).unwrap().trim().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("root.tar");
+    docker(&client, &["export", "--output", archive.to_str().unwrap(), &container]);
+    docker(&client, &["rm", &container]);
+    let listed = Command::new("tar").args(["--numeric-owner", "-tvf"]).arg(&archive).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    // An engine puts its own empty mount points into every container.
+    let is_of_the_engine = |path: &str| ["dev/", "etc/", "proc/", "sys/", ".dockerenv"].iter().any(|own| path.starts_with(own));
+    let mut found: Vec<String> = Vec::new();
+    for line in listed.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if !is_of_the_engine(words[5]) {
+            found.push(format!("{} {} {}", words[0], words[1], words[5..].join(" ")));
+        }
+    }
+    found.sort();
+    assert_eq!(found, ["-rwxr-xr-x 0/0 touchdown", "drwxrwxrwt 0/0 tmp/", "lrwxrwxrwx 0/0 touchdown-post -> touchdown"]);
+}
+
+#[test]
+fn the_image_names_no_user_and_says_what_it_is() {
+    let Some((client, tag)) = image() else { return };
+    let inspected: serde_json::Value = serde_json::from_slice(&docker(&client, &["image", "inspect", &tag])).unwrap();
+    let config = &inspected[0]["Config"];
+    // The runner's command files can be written by root only: an image with a USER cannot report anything.
+    assert_eq!(config["User"], "");
+    assert_eq!(config["Entrypoint"], serde_json::json!(["/touchdown"]));
+    assert_eq!(config["Labels"]["org.opencontainers.image.title"], "Touchdown");
+    assert_eq!(config["Labels"]["org.opencontainers.image.licenses"], env!("CARGO_PKG_LICENSE"));
+}
