@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::clock::Timestamp;
 use crate::failure::{Failure, Result};
 use crate::simulator::ecr::Repository;
 use crate::simulator::ecs::model::{Phase, Service};
@@ -235,7 +236,13 @@ impl World {
         lines.into_iter().map(|(_, line)| line).collect()
     }
 
-    /// Somebody else deploys: a new revision that tells this version becomes the service's.
+    /// When the newest rollout that somebody asked for was completed or failed; `None` while it is in progress.
+    pub fn rollout_ended_at(&self, service: &str) -> Option<Timestamp> {
+        self.look(service, |service| service.deployments.iter().rev().find(|one| one.rollback_of.is_none()).and_then(|one| one.ended_at))
+            .flatten()
+    }
+
+    /// Somebody else deploys: a new revision, whose tasks tell the version `somebody-else`, becomes the service's.
     pub fn deploy_by_somebody_else(&self, service: &str) {
         let mut state = lock(&self.shared);
         state.advance();

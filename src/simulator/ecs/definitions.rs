@@ -40,7 +40,7 @@ pub(crate) fn register(state: &mut State, region: &str, body: &Value) -> Outcome
     });
     kept.extend(added.as_object().cloned().unwrap_or_default());
     let tags = body.get("tags").and_then(Value::as_array).cloned().unwrap_or_default();
-    revisions.push(Definition { arn, body: kept.clone(), tags: tags.clone(), active: true });
+    revisions.push(Definition { arn, body: kept.clone(), tags: tags.clone(), active: true, told: None });
     Ok(with_tags(&kept, &tags))
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Definition {
     pub body: Map<String, Value>,
     pub tags: Vec<Value>,
     pub active: bool,
+    /// The version its tasks tell, whatever else says otherwise.
+    pub told: Option<String>,
 }
 
 impl Definition {
@@ -165,6 +167,8 @@ pub(crate) struct Deployment {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub finished_at: Option<Timestamp>,
+    /// When the rollout was completed or failed; a rollback comes after it.
+    pub ended_at: Option<Timestamp>,
     /// ListServiceDeployments does not know it before this.
     pub visible_at: Timestamp,
     pub progress: Progress,

@@ -34,6 +34,7 @@ pub(crate) fn deploy(service: &mut Service, platform: &mut Platform, definition:
         created_at: at,
         updated_at: at,
         finished_at: None,
+        ended_at: None,
         visible_at: at.plus(lag),
         progress: Progress::Pending,
         reason: None,
@@ -124,6 +125,7 @@ pub(crate) fn deploy_by_somebody_else(service: &mut Service, platform: &mut Plat
     copy.arn = format!("{}:{}", current.rsplit_once(':').map_or("", |(head, _)| head), revisions.len() + 1);
     copy.body.insert("revision".to_owned(), json!(revisions.len() + 1));
     copy.body.insert("taskDefinitionArn".to_owned(), json!(copy.arn));
+    copy.told = Some("somebody-else".to_owned());
     let theirs = copy.arn.clone();
     revisions.push(copy);
     service.verdicts.insert(theirs.clone(), Fault::None);
@@ -142,7 +144,7 @@ pub(crate) fn version_of(service: &Service, definition: &Definition, task: &Task
     let variable = environment.into_iter().flatten().find(|entry| text(entry, "name") == service.answers.variable);
     let digest = task.containers.get(main).map(|container| container.digest.clone()).unwrap_or_default();
     let told = if definition.arn == service.seeded { &service.answers.old } else { &service.answers.new };
-    told.clone().or_else(|| variable.map(|entry| text(entry, "value").to_owned())).unwrap_or(digest)
+    definition.told.clone().or_else(|| told.clone()).or_else(|| variable.map(|entry| text(entry, "value").to_owned())).unwrap_or(digest)
 }
 
 /// Makes a new service one whose first deployment never came up: its image does not exist.

@@ -242,6 +242,7 @@ pub(crate) fn complete(service: &mut Service, platform: &mut Platform, at: Times
     let (completed, steady) = (platform.uuid(), platform.uuid());
     let Some(primary) = service.deployments.last_mut() else { return };
     primary.rollout = Rollout::Completed;
+    primary.ended_at = Some(at);
     primary.updated_at = at;
     primary.finished_at = Some(at);
     primary.progress = Progress::Successful;
@@ -279,6 +280,7 @@ pub(crate) fn fail(service: &mut Service, platform: &mut Platform, at: Timestamp
     let Some(primary) = service.deployments.last_mut() else { return };
     let (words, because) = words_of(primary, cause);
     primary.rollout = Rollout::Failed;
+    primary.ended_at = Some(at);
     primary.rollout_reason = words.to_owned();
     primary.updated_at = at;
     (primary.due, primary.disturb_at, primary.stage) = (None, None, None);
@@ -349,7 +351,7 @@ fn roll_back(
     next.fault = if fails { Fault::ImagePull } else { Fault::None };
     next.breaker = releases::breaker_for_rollback(fails);
     (next.number, next.revision, next.definition, next.alternate) = (number, revision, definition.clone(), alternate);
-    (next.created_at, next.updated_at, next.finished_at) = (at, at, None);
+    (next.created_at, next.updated_at, next.finished_at, next.ended_at) = (at, at, None, None);
     (next.progress, next.rollout, next.failed) = (Progress::InProgress, Rollout::InProgress, 0);
     (next.rollback, next.reason, next.pause, next.stage, next.weight) = (None, None, None, None, 100.0);
     service.deployments.push(next);

@@ -41,7 +41,9 @@ async fn a_good_release_completes_and_then_everyone_gets_it() {
     assert_eq!(client.world.serving("web"), "v1");
     let number = client.deploy("v2").await;
     let deployment = client.deployment_is(&number, "SUCCESSFUL").await;
-    assert!(deployment["finishedAt"].is_f64());
+    let ended = client.world.rollout_ended_at("web").unwrap();
+    let told = deployment["finishedAt"].as_f64().unwrap();
+    assert!((told - Duration::from_millis(ended.0).as_secs_f64()).abs() < 0.01, "{told}");
     let web = client.web().await;
     assert_eq!(web["deployments"].as_array().unwrap().len(), 1);
     assert_eq!(web["deployments"][0]["rolloutState"], "COMPLETED");
@@ -65,6 +67,7 @@ async fn a_crash_stops_tasks_with_their_exit_code_and_leaves_the_old_release_ser
         assert!(client.world.log_lines("/ecs/web").iter().any(|line| line.contains("DATABASE_URL") || line.contains("memory")));
         client.until("failedTasks", async || client.web().await["deployments"][0]["failedTasks"].as_u64().filter(|count| *count > 2)).await;
         assert_eq!(client.web().await["deployments"][0]["rolloutState"], "IN_PROGRESS", "no circuit breaker, no end");
+        assert_eq!(client.world.rollout_ended_at("web"), None);
     }
 }
 
@@ -173,6 +176,7 @@ async fn somebody_else_s_deploy_takes_the_place_of_ours() {
         .until("theirs completes", async || Some(client.web().await).filter(|web| web["deployments"][0]["rolloutState"] == "COMPLETED"))
         .await;
     assert!(theirs["taskDefinition"].as_str().unwrap().ends_with("web:3"), "{}", theirs["taskDefinition"]);
+    assert_eq!(client.world.serving("web"), "somebody-else");
 }
 
 #[tokio::test]

@@ -76,10 +76,17 @@ async fn a_subject_the_role_does_not_trust_is_denied_in_the_vendor_s_words() {
 #[tokio::test]
 async fn the_error_classes_of_sts_can_be_had_once_each() {
     let client = client().await;
-    for code in ["IDPCommunicationError", "InvalidIdentityToken", "ExpiredTokenException", "RegionDisabledException", "IDPRejectedClaim"] {
+    let classes = [
+        ("IDPCommunicationError", 400),
+        ("InvalidIdentityToken", 400),
+        ("ExpiredTokenException", 400),
+        ("RegionDisabledException", 403),
+        ("IDPRejectedClaim", 403),
+    ];
+    for (code, expected) in classes {
         client.world.fail_sign_in(code, "not today");
         let (status, xml) = assume(&client, ROLE).await;
-        assert_eq!((status, inside(&xml, "Code").as_str()), (400, code));
+        assert_eq!((status, inside(&xml, "Code").as_str()), (expected, code));
     }
     assert_eq!(assume(&client, ROLE).await.0, 200);
 }
