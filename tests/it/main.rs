@@ -3,9 +3,12 @@
 
 mod action_harness;
 mod container;
+mod crash;
 mod engine;
 mod engine_run;
 mod floors;
 mod journal;
+mod rig;
 mod setup;
 mod simulator;
+mod walk;
