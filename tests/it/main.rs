@@ -7,5 +7,7 @@ mod engine;
 mod engine_run;
 mod floors;
 mod journal;
+mod runner;
+mod runner_grammar;
 mod setup;
 mod simulator;
