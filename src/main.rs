@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<ExitCode> {
         let env = Env::of_process();
         let log = Log::to_stdout(&env);
         Lines::new(log.clone(), &env).install();
-        std::io::Result::Ok(mode::run(Invocation { args: env::arguments(), env, log, clock: Clock::real(), stop }).await)
+        anyhow::Ok(mode::run(Invocation { args: env::arguments(), env, log, clock: Clock::real(), stop }).await)
     })?;
     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
     Ok(ExitCode::from(status))

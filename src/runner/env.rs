@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The arguments of the process, the name it was called by first; what is not UTF-8 is shown as well as can be.
+/// The arguments, the name the process was called by first.
 pub fn arguments() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
