@@ -139,6 +139,14 @@ pub(crate) fn raise_fence(context: &Context, saved: &Saved) {
     }
 }
 
+/// Main is done: with nothing left for the post step, nothing of ours stays in `HOME` but the journal, which post removes.
+pub(crate) fn leave(context: &Context, journal: Option<&Journal>) {
+    let settled = journal.is_none_or(|journal| crate::engine::state::fold(journal.entries()).settled());
+    if settled && let Ok(home) = Home::of(&context.env) {
+        home.drop_credentials(&context.nonce);
+    }
+}
+
 /// Removes what is not needed any more; the credentials in any case.
 pub(crate) fn clean(context: &Context, nonce: &str) {
     if let Ok(home) = Home::of(&context.env) {

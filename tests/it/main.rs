@@ -3,11 +3,14 @@
 
 mod action_harness;
 mod container;
+mod crash;
 mod engine;
 mod engine_run;
 mod floors;
 mod journal;
+mod rig;
 mod runner;
 mod runner_grammar;
 mod setup;
 mod simulator;
+mod walk;
