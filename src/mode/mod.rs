@@ -16,7 +16,6 @@ use crate::config;
 use crate::config::plan::{Mode, Plan};
 use crate::engine::journal::Journal;
 use crate::failure::{Failure, Result};
-use crate::http::Endpoints;
 use crate::runner::env::Env;
 use crate::runner::log::Log;
 use crate::runner::signals::Stop;

@@ -1,10 +1,12 @@
-//! What a run came to, told once: summary, outputs, one annotation, the JSON report. All are renderings of one fold of the journal.
+//! What a run came to, told once: the log's last block, one annotation, the summary, the outputs, the JSON report.
+//! All are renderings of one fold of the journal; every secret is taken out of it before anything is rendered.
 
 use crate::engine::journal::Journal;
-use crate::engine::record::Outcome;
-use crate::engine::state;
+use crate::engine::record::Entry;
 use crate::failure::Failure;
-use crate::runner::{outputs, summary_file};
+use crate::report::{Report, annotations, json, outputs, summary, text};
+use crate::runner::summary_file::{self, Section};
+use crate::runner::{outputs as output_file, report_file};
 
 use super::context::Surroundings;
 
@@ -18,19 +20,36 @@ pub(crate) enum Told<'a> {
 
 /// Tells it and answers with the exit status.
 pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
-    let (outcome, text) = match told {
-        Told::Early(failure) => ("untouched".to_owned(), failure.to_string()),
-        Told::Journal(journal) => {
-            let state = state::fold(journal.entries());
-            let outcome =
-                state.services.values().map(|service| service.outcome(state.committed.contains(&0))).next().unwrap_or(Outcome::Untouched);
-            let text = state.services.values().filter_map(|service| service.failure.as_ref()).map(ToString::to_string).collect();
-            (serde_json::to_value(outcome).unwrap_or_default().as_str().unwrap_or_default().to_owned(), text)
-        }
+    let entries: &[Entry] = match told {
+        Told::Journal(journal) => journal.entries(),
+        Told::Early(_) => &[],
     };
-    surroundings.log.line(&text);
-    let _ = outputs::write(&surroundings.env, &[("outcome", outcome.clone())]);
-    let markdown = surroundings.log.redact(&text);
-    let _ = summary_file::append(&surroundings.env, &[summary_file::Section { rank: 0, markdown }]);
-    u8::from(!matches!(outcome.as_str(), "live" | "unchanged" | "planned" | "healthy"))
+    let early = match told {
+        Told::Journal(_) => None,
+        Told::Early(failure) => Some(failure),
+    };
+    let report = Report::of(entries, early).redacted(&|text| surroundings.log.redact(text));
+    surroundings.log.line(&text::block(&report));
+    for annotation in annotations::annotations(&report) {
+        surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
+    }
+    let path = json::document(&report).ok().and_then(|document| report_file::write(&surroundings.env, &document).ok());
+    let path = path.map(|path| path.display().to_string()).unwrap_or_default();
+    if surroundings.env.get("GITHUB_ACTIONS") == Some("true") {
+        write_files(surroundings, &report, &path);
+    }
+    report.exit_status()
+}
+
+/// The runner's own files; where they cannot be written the log says why, and the outcome stands all the same.
+fn write_files(surroundings: &Surroundings, report: &Report, path: &str) {
+    let markdown = summary::summary(report);
+    if let Err(error) = summary_file::append(&surroundings.env, &[Section { rank: 0, markdown }]) {
+        surroundings.log.line(&format!("warning: no job summary: {error}"));
+    }
+    match output_file::write(&surroundings.env, &outputs::outputs(report, path)) {
+        Ok(left_out) if left_out.is_empty() => {}
+        Ok(left_out) => surroundings.log.line(&format!("warning: outputs too long for the runner stay empty: {}", left_out.join(", "))),
+        Err(error) => surroundings.log.line(&format!("warning: no outputs: {error}")),
+    }
 }

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use touchdown::simulator::fault::Fault;
 use touchdown::simulator::request::{Hook, Moment, Request};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, side_by_side};
 
 /// Kills main at the request `index`, at this moment; `None`: it ended before.
 async fn killed_at(rig: &Rig, index: usize, moment: Moment) -> Option<crate::rig::Ran> {
@@ -29,30 +29,35 @@ async fn killed_at(rig: &Rig, index: usize, moment: Moment) -> Option<crate::rig
 }
 
 async fn killed_everywhere(fault: Fault) {
-    for moment in [Moment::Before, Moment::After] {
-        for index in 0.. {
-            let rig = Rig::new().await.input("env", "VERSION=v2").input("health-version", "/version=v2");
-            rig.simulator.world().set_fault("web", fault);
-            let Some(ran) = killed_at(&rig, index, moment).await else {
-                assert!(index > 20, "only {index} requests");
+    let clean = rig(fault).await;
+    clean.main().await;
+    let requests = clean.simulator.world().requests().len();
+    assert!(requests > 20, "only {requests} requests");
+    let cases = [Moment::Before, Moment::After].into_iter().flat_map(|moment| (0..requests).map(move |index| (moment, index)));
+    side_by_side(cases.map(|(moment, index)| async move {
+        let rig = rig(fault).await;
+        let Some(ran) = killed_at(&rig, index, moment).await else { return };
+        let world = rig.simulator.world();
+        let place = format!("killed {moment:?} request {index} ({})", world.requests()[index].operation);
+        let committed = ran.state.values().any(|line| line.contains("\"committed\""));
+        let post = rig.post(&ran.state).await;
+        let expected = if committed { "v2" } else { "v1" };
+        for _ in 0..600 {
+            if world.serving("web") == expected {
                 break;
-            };
-            let operation = rig.simulator.world().requests()[index].operation.clone();
-            let place = format!("killed {moment:?} request {index} ({operation})");
-            let committed = ran.state.values().any(|line| line.contains("\"committed\""));
-            let post = rig.post(&ran.state).await;
-            let world = rig.simulator.world();
-            let expected = if committed { "v2" } else { "v1" };
-            for _ in 0..600 {
-                if world.serving("web") == expected {
-                    break;
-                }
-                rig.clock.sleep(std::time::Duration::from_secs(1)).await;
             }
-            assert_eq!(world.serving("web"), expected, "{place}\n{}\n--- post ---\n{}", ran.stdout, post.stdout);
-            assert!(rig.home().is_empty(), "{place}: post left {:?}", rig.home());
+            rig.clock.sleep(std::time::Duration::from_secs(1)).await;
         }
-    }
+        assert_eq!(world.serving("web"), expected, "{place}\n{}\n--- post ---\n{}", ran.stdout, post.stdout);
+        assert!(rig.home().is_empty(), "{place}: post left {:?}", rig.home());
+    }))
+    .await;
+}
+
+async fn rig(fault: Fault) -> Rig {
+    let rig = Rig::new().await.input("env", "VERSION=v2").input("health-version", "/version=v2");
+    rig.simulator.world().set_fault("web", fault);
+    rig
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

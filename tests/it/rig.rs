@@ -237,3 +237,9 @@ impl Ran {
         panic!("there is no output {name}: {}", self.outputs)
     }
 }
+
+/// Runs the cases, sixteen at a time: they mostly wait for their clocks.
+pub async fn side_by_side(cases: impl IntoIterator<Item = impl Future<Output = ()>>) {
+    use futures_util::StreamExt;
+    futures_util::stream::iter(cases).buffer_unordered(16).collect::<Vec<()>>().await;
+}

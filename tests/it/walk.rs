@@ -3,7 +3,7 @@
 use touchdown::simulator::fault::Fault;
 use touchdown::simulator::request::{Injection, When};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, side_by_side};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_release_goes_live_and_post_has_nothing_to_do() {
@@ -28,7 +28,7 @@ async fn a_crashing_release_is_put_back_and_explained() {
     assert_ne!(ran.code, 0);
     assert_eq!(ran.output("outcome"), "rolled-back", "{}", ran.stdout);
     assert_eq!(rig.simulator.world().serving("web"), "v1");
-    assert!(ran.summary.contains("exited with"), "{}", ran.summary);
+    assert!(ran.summary.contains("exit code 1"), "{}", ran.summary);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +46,7 @@ async fn the_same_image_again_changes_nothing_and_is_proven() {
 async fn every_fault_ends_in_a_clear_outcome_and_never_in_a_false_green() {
     let good = [Fault::None, Fault::Throttled, Fault::LostAnswer, Fault::ServerErrors, Fault::NoDeploymentApi];
     let untested = [Fault::MigrationFails, Fault::Alarm, Fault::PausedHook, Fault::Stuck, Fault::SlowHealth, Fault::UnhealthyAfterBake];
-    for (fault, name, _) in Fault::ALL.iter().filter(|(fault, _, _)| !untested.contains(fault)) {
+    let cases = Fault::ALL.iter().filter(|(fault, _, _)| !untested.contains(fault)).map(|(fault, name, _)| async move {
         let rig = Rig::new().await.input("health-version", "/version=v2").input("env", "VERSION=v2");
         rig.simulator.world().set_fault("web", *fault);
         let ran = rig.main().await;
@@ -60,7 +60,8 @@ async fn every_fault_ends_in_a_clear_outcome_and_never_in_a_false_green() {
         };
         assert!(expected.contains(&outcome.as_str()), "{name}: {outcome}\n{}", ran.stdout);
         assert_eq!(ran.code == 0, outcome == "live", "{name}");
-    }
+    });
+    side_by_side(cases).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,23 +69,20 @@ async fn trouble_at_any_request_of_a_deploy_never_makes_a_second_release() {
     let clean = Rig::new().await;
     clean.main().await;
     let requests = clean.simulator.world().requests().len();
-    for injection in [Injection::LoseAnswer, Injection::ResetBefore, Injection::Status(500), Injection::Throttle] {
-        for index in 0..requests {
-            let rig = Rig::new().await;
-            rig.simulator.world().inject(When::Request(index), injection);
-            let ran = rig.main().await;
-            let world = rig.simulator.world();
-            let applied = world.running("web").len();
-            assert_eq!(applied, 1, "{injection:?} at {index}: a mixture runs\n{}", ran.stdout);
-            let outcome = ran.output("outcome");
-            assert!(
-                ["live", "rolled-back", "untouched"].contains(&outcome.as_str()),
-                "{injection:?} at {index}: {outcome}\n{}",
-                ran.stdout
-            );
-            let updates = world.describe("web")["deployments"].as_array().unwrap().len();
-            assert_eq!(updates, 1, "{injection:?} at {index}");
-            assert_eq!(ran.code == 0, outcome == "live", "{injection:?} at {index}");
-        }
-    }
+    let injections = [Injection::LoseAnswer, Injection::ResetBefore, Injection::Status(500), Injection::Throttle];
+    let cases = injections.into_iter().flat_map(|injection| (0..requests).map(move |index| (injection, index)));
+    side_by_side(cases.map(|(injection, index)| async move {
+        let rig = Rig::new().await;
+        rig.simulator.world().inject(When::Request(index), injection);
+        let ran = rig.main().await;
+        let world = rig.simulator.world();
+        let operation = world.requests().get(index).map(|request| request.operation.clone());
+        let place = format!("{injection:?} at {index} ({operation:?})\n{}", ran.stdout);
+        assert_eq!(world.running("web").len(), 1, "a mixture runs: {place}");
+        let outcome = ran.output("outcome");
+        assert!(["live", "rolled-back", "untouched"].contains(&outcome.as_str()), "{outcome}: {place}");
+        assert_eq!(world.describe("web")["deployments"].as_array().unwrap().len(), 1, "{place}");
+        assert_eq!(ran.code == 0, outcome == "live", "{place}");
+    }))
+    .await;
 }
