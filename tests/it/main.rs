@@ -10,6 +10,8 @@ mod engine_run;
 mod floors;
 mod journal;
 mod rig;
+mod runner;
+mod runner_grammar;
 mod setup;
 mod simulator;
 mod walk;
