@@ -2,10 +2,8 @@
 //! main, the cancellation ladder, post with `STATE_*`. It runs the binary itself, the binary as PID 1, or the image by the runner's own
 //! command line. It knows nothing of what the action does. (actions/runner, `ContainerActionHandler.cs`, `ProcessInvoker.cs`, 2026-11.)
 
-mod files;
+pub mod files;
 mod process;
-#[cfg(test)]
-mod proof;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -150,7 +148,7 @@ impl Runner {
 
     /// Runs the program as PID 1 of a namespace of its own.
     #[must_use]
-    pub fn as_pid_one(mut self) -> Self {
+    pub fn pid_one(mut self) -> Self {
         self.program = Program::PidOne(self.folder("bin"));
         self
     }
