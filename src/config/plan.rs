@@ -86,6 +86,9 @@ pub struct ServicePlan {
     /// The platform's secret references; not in the journal.
     #[serde(skip)]
     pub secrets: BTreeMap<String, String>,
+    /// The user's own task definition, read and parsed; not in the journal.
+    #[serde(skip)]
+    pub definition: Option<serde_json::Value>,
     /// Health.
     pub health: HealthSettings,
     /// Shares for the new release.
@@ -134,4 +137,27 @@ pub enum ImageSource {
 pub struct Auth {
     /// AWS.
     pub aws: AwsAuth,
+}
+
+impl Mode {
+    /// As users write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Mode::Deploy => "deploy",
+            Mode::Plan => "plan",
+            Mode::Verify => "verify",
+            Mode::Rollback { .. } => "rollback",
+            Mode::History => "history",
+            Mode::Rehearse { .. } => "rehearse",
+        }
+    }
+}
+
+impl TargetPlan {
+    /// As users write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            TargetPlan::Ecs(_) => "ecs",
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub fn judge(samples: &[Sample], settings: &HealthSettings) -> Verdict {
 
 /// What the samples say about a rollback: it is proven when the answers are no worse than they were before the deploy.
 pub fn judge_rollback(baseline: &Baseline, samples: &[Sample], settings: &HealthSettings) -> Verdict {
-    let relaxed = HealthSettings { stabilize: Duration::ZERO, max_latency: None, ..settings.clone() };
+    let relaxed = HealthSettings { stabilize: Duration::ZERO, max_latency: None, version: None, ..settings.clone() };
     match baseline {
         Baseline::Unhealthy { how } => match samples.last() {
             None => Verdict::Undecided { after: Duration::ZERO },

@@ -1,8 +1,8 @@
-//! `mode: deploy`, the whole walk: sign in, pin the images, open the journal, drive, and hand the journal to the report.
+//! `mode: deploy` and `mode: rollback`, the whole walk: sign in, pin the images, open the journal, drive, and hand the journal to the report.
 
-use crate::config::plan::{Plan, Skip};
+use crate::config::plan::{Mode, Plan, ServicePlan, Skip};
 use crate::engine::journal::Journal;
-use crate::engine::member::{Checks, Member};
+use crate::engine::member::{Checks, Goal, Member};
 use crate::engine::record::{FORMAT, Opening, Record};
 use crate::engine::run::{Driver, Given, drive};
 use crate::failure::{Failure, Result};
@@ -15,7 +15,10 @@ use super::{images, keep};
 /// Walks the whole way and answers with the journal, whatever the end. An error is one before anything could be changed.
 pub(crate) async fn deploy(context: &Context, plan: &Plan) -> Result<Journal> {
     let sessions = members::sign_in(context, plan).await?;
-    let images = images::pin(plan, &sessions).await?;
+    let images = match &plan.mode {
+        Mode::Rollback { .. } => Images::new(),
+        _ => images::pin(plan, &sessions).await?,
+    };
     let members = members(context, plan, &sessions, &images)?;
     let mut journal = keep::open(context)?;
     write_plan(context, plan, &images, &mut journal)?;
@@ -31,9 +34,12 @@ pub(crate) async fn deploy(context: &Context, plan: &Plan) -> Result<Journal> {
 
 fn members(context: &Context, plan: &Plan, sessions: &Sessions, images: &Images) -> Result<Vec<Member>> {
     let checks = if plan.skip.verify { Checks::Skipped } else { Checks::Asked };
-    let build = |service: &crate::config::plan::ServicePlan| {
-        let image = images.get(&service.name).cloned();
-        let member = members::member(context, service, sessions, image, checks)?;
+    let build = |service: &ServicePlan| {
+        let goal = match &plan.mode {
+            Mode::Rollback { to } => Goal::Release(to.clone()),
+            _ => members::goal(service, images),
+        };
+        let member = members::member(context, service, sessions, goal, checks)?;
         Ok(if plan.skip.migrate { Member { migrate: None, ..member } } else { member })
     };
     plan.services.iter().map(build).collect()
@@ -43,11 +49,12 @@ fn members(context: &Context, plan: &Plan, sessions: &Sessions, images: &Images)
 pub(crate) fn write_plan(context: &Context, plan: &Plan, images: &Images, journal: &mut Journal) -> Result<()> {
     journal.append(Record::Opened(Opening {
         format: FORMAT,
-        run: context.origin.run.clone(),
+        run: context.run.clone(),
         mode: plan.mode.name().to_owned(),
-        origin: context.origin.record(plan.environment.clone()),
+        origin: context.origin(plan.environment.clone()),
         groups: plan.groups.clone(),
         skipped: skipped(plan.skip),
+        auth: serde_json::to_value(&plan.auth.aws).unwrap_or_default(),
         container: container::own_id(),
     }))?;
     for note in &plan.notes {

@@ -10,8 +10,8 @@ use crate::target::Listed;
 
 use super::context::Context;
 use super::deploy::write_plan;
-use super::members::{self, Images};
 use super::images;
+use super::members::{self, Images};
 
 /// How many releases of a service `history` shows.
 const RELEASES: usize = 20;

@@ -3,31 +3,89 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cloud::aws::Session;
-use crate::config::plan::{ServicePlan, TargetPlan};
-use crate::engine::member::{Checks, Member};
-use crate::failure::Result;
+use crate::cloud::aws::{AwsAuth, Entrance, Keep, Session};
+use crate::config::plan::{Plan, ServicePlan, TargetPlan};
+use crate::engine::member::{Checks, Goal, Member};
+use crate::failure::{Failure, Result};
 use crate::health::probe::Shipped;
 use crate::health::{HealthAt, VersionIs};
-use crate::target::ecs::{Ecs, EcsClusters};
+use crate::runner::home::Home;
+use crate::runner::oidc::Oidc;
+use crate::target::ecs::{Clusters, Ecs};
 use crate::target::{AnyTarget, Common};
-use crate::values::{PinnedImage, ServiceName};
+use crate::values::{PinnedImage, Secret, ServiceName};
 
 use super::context::Context;
 
 /// Images by service.
 pub(crate) type Images = BTreeMap<ServiceName, PinnedImage>;
-/// Sessions by region.
-pub(crate) type Sessions = BTreeMap<String, Session>;
 
-/// The member for `plan`, with what is deployed where anything is.
-pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions, image: Option<PinnedImage>, checks: Checks) -> Result<Member> {
+/// Sessions by region, and what the targets of one cluster share.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    aws: BTreeMap<String, Session>,
+    clusters: Clusters,
+}
+
+impl Sessions {
+    /// The session of `region`.
+    pub(crate) fn aws(&self, region: &str) -> Result<&Session> {
+        self.aws.get(region).ok_or_else(|| Failure::bug(format!("nobody signed in to {region}")))
+    }
+}
+
+/// Signs in once for every region the plan's services live in.
+pub(crate) async fn sign_in(context: &Context, plan: &Plan) -> Result<Sessions> {
+    enter(context, &plan.auth.aws, &plan.services, None).await
+}
+
+/// Signs in again in the post step: a fresh token first, then what main kept.
+pub(crate) async fn sign_in_again(context: &Context, auth: &AwsAuth, plans: &[ServicePlan], nonce: &str) -> Result<Sessions> {
+    let kept = Home::of(&context.env).ok().and_then(|home| home.credentials(nonce)).map(Secret::new);
+    enter(context, auth, plans, kept).await
+}
+
+async fn enter(context: &Context, auth: &AwsAuth, plans: &[ServicePlan], kept: Option<Secret>) -> Result<Sessions> {
+    let entrance = Entrance {
+        http: context.http.clone(),
+        oidc: Oidc::of(&context.env, context.http.clone(), context.log.clone()),
+        log: context.log.clone(),
+        endpoints: context.aws.clone(),
+        session_name: format!("touchdown-{}", context.run.id),
+        kept,
+        keep: keep(context),
+    };
+    let mut sessions = Sessions::default();
+    for plan in plans {
+        let TargetPlan::Ecs(settings) = &plan.target;
+        if !sessions.aws.contains_key(&settings.region) {
+            let session = Session::sign_in(&entrance, auth, &settings.region).await?;
+            tracing::info!("signed in to AWS {} in {}", session.identity().account, settings.region);
+            sessions.aws.insert(settings.region.clone(), session);
+        }
+    }
+    Ok(sessions)
+}
+
+/// Rewrites the kept credentials at every renewal, for a post step that may not be given a token any more.
+fn keep(context: &Context) -> Option<Keep> {
+    let home = Home::of(&context.env).ok().filter(|_| context.in_workflow())?;
+    let nonce = context.nonce.clone();
+    Some(Arc::new(move |credentials: &Secret| {
+        if let Err(error) = home.keep_credentials(&nonce, credentials.expose()) {
+            tracing::debug!("the credentials cannot be kept for the post step: {error}");
+        }
+    }))
+}
+
+/// The member for `plan`.
+pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions, goal: Goal, checks: Checks) -> Result<Member> {
     Ok(Member {
         name: plan.name.clone(),
-        run: context.origin.run.clone(),
+        run: context.run.clone(),
         target: target(context, plan, sessions)?,
-        shipped: shipped(plan, image.as_ref()),
-        image,
+        shipped: shipped(plan, &goal),
+        goal,
         health: plan.health.clone(),
         checks,
         shares: plan.steps.clone(),
@@ -40,10 +98,39 @@ pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions,
     })
 }
 
-fn shipped(plan: &ServicePlan, image: Option<&PinnedImage>) -> Shipped {
+/// A new release of the service's image.
+pub(crate) fn goal(plan: &ServicePlan, images: &Images) -> Goal {
+    images.get(&plan.name).map_or(Goal::WhatStoodBefore, |image| Goal::Image(image.clone()))
+}
+
+fn target(context: &Context, plan: &ServicePlan, sessions: &Sessions) -> Result<Arc<dyn AnyTarget>> {
+    let common = Common {
+        name: plan.name.clone(),
+        service: plan.service.clone(),
+        container: plan.container.clone(),
+        env: plan.env.clone(),
+        secrets: plan.secrets.clone(),
+        in_flight: plan.in_flight,
+        address_given: matches!(plan.health.at, HealthAt::Url(_)),
+        health_waived: matches!(plan.health.at, HealthAt::Waived(_)),
+        run: context.run.clone(),
+        timeout: plan.timeout,
+    };
+    match &plan.target {
+        TargetPlan::Ecs(settings) => {
+            let session = sessions.aws(&settings.region)?.clone();
+            Ok(Arc::new(Ecs::new(common, settings.clone(), plan.definition.clone(), session, &sessions.clusters)))
+        }
+    }
+}
+
+fn shipped(plan: &ServicePlan, goal: &Goal) -> Shipped {
     let commit = plan.health.version.as_ref().and_then(|rule| match &rule.expected {
-        VersionIs::Commit(commit) => Some(commit.clone()),
-        VersionIs::Digest | VersionIs::Text(_) => None,
+        VersionIs::Commit(text) | VersionIs::Text(text) => Some(text.clone()),
+        VersionIs::Digest => None,
     });
-    Shipped { commit, digest: image.map(|image| image.digest.clone()) }
+    match goal {
+        Goal::Image(image) => Shipped { commit, digest: Some(image.digest.clone()) },
+        Goal::Release(_) | Goal::WhatStoodBefore => Shipped::default(),
+    }
 }

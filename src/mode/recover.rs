@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::config::plan::ServicePlan;
 use crate::engine::journal::{Journal, Saved};
-use crate::engine::member::{Checks, Member};
+use crate::engine::member::{Checks, Goal, Member};
 use crate::engine::record::{Entry, Event, Opening, Record};
 use crate::engine::run::{Driver, Given, drive};
 use crate::engine::service::Phase;
@@ -53,13 +53,14 @@ pub(crate) async fn recover(context: &Context) -> Result<Recovered> {
     let saved = fence(context, saved).await;
     let state = state::fold(&saved.entries);
     if state.settled() {
-        keep::clean(context);
+        keep::clean(context, &saved.nonce);
         return Ok(Recovered::Settled);
     }
     wait_for_lost_request(context, &saved.entries, &state).await;
+    let nonce = saved.nonce.clone();
     let journal = keep::resume(context, saved)?;
-    let journal = go_on(context, journal, began).await?;
-    keep::clean(context);
+    let journal = go_on(context, journal, &nonce, began).await?;
+    keep::clean(context, &nonce);
     Ok(Recovered::Went(journal))
 }
 
@@ -68,7 +69,7 @@ async fn fence(context: &Context, saved: Saved) -> Saved {
     if !keep::main_is_alive(context, &saved) {
         return saved;
     }
-    keep::raise_fence(context);
+    keep::raise_fence(context, &saved);
     context.log.line("the step is still running: it is held off, and its work is taken over");
     let until = context.clock.now().plus(ORPHAN_PATIENCE);
     while keep::main_is_alive(context, &saved) && context.clock.now() < until {
@@ -98,16 +99,14 @@ async fn wait_for_lost_request(context: &Context, entries: &[Entry], state: &Sta
     }
 }
 
-async fn go_on(context: &Context, mut journal: Journal, began: Timestamp) -> Result<Journal> {
+async fn go_on(context: &Context, mut journal: Journal, nonce: &str, began: Timestamp) -> Result<Journal> {
     journal.append(Record::TakenOver)?;
-    let plans = planned(journal.entries());
-    let members = match members(context, plans).await {
+    let members = match members(context, journal.entries(), nonce).await {
         Ok(members) => members,
         Err(failure) => return note_undone(journal, failure),
     };
     let by_hand: BTreeMap<_, _> = members.iter().map(|member| (member.name.clone(), member.target.clone())).collect();
-    let given =
-        Given { driver: Driver::Post, members, http: context.http.clone(), clock: context.clock.clone(), stop: Stop::manual() };
+    let given = Given { driver: Driver::Post, members, http: context.http.clone(), clock: context.clock.clone(), stop: Stop::manual() };
     let stop = given.stop.clone();
     let left = BUDGET.saturating_sub(context.clock.now().since(began));
     let alarm = {
@@ -147,9 +146,14 @@ fn note_undone(mut journal: Journal, failure: Failure) -> Result<Journal> {
     Ok(journal)
 }
 
-async fn members(context: &Context, plans: Vec<ServicePlan>) -> Result<Vec<Member>> {
-    let sessions = members::sign_in_again(context, &plans).await?;
-    plans.iter().map(|plan| members::member(context, plan, &sessions, None, Checks::Asked)).collect()
+async fn members(context: &Context, entries: &[Entry], nonce: &str) -> Result<Vec<Member>> {
+    let plans = planned(entries);
+    let opening = opening(entries);
+    let auth = opening.and_then(|opening| serde_json::from_value(opening.auth.clone()).ok()).unwrap_or_default();
+    let skipped = opening.is_some_and(|opening| opening.skipped.iter().any(|stage| stage == "verify"));
+    let checks = if skipped { Checks::Skipped } else { Checks::Asked };
+    let sessions = members::sign_in_again(context, &auth, &plans, nonce).await?;
+    plans.iter().map(|plan| members::member(context, plan, &sessions, Goal::WhatStoodBefore, checks)).collect()
 }
 
 fn planned(entries: &[Entry]) -> Vec<ServicePlan> {

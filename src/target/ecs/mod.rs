@@ -77,6 +77,12 @@ impl Ecs {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets which deployment is ours: another one will be.
+    fn forget(&self) {
+        let mut seen = self.remembered();
+        *seen = Remembered { blind: seen.blind, ..Remembered::default() };
+    }
+
     /// The service, which must be there.
     async fn service(&self) -> Result<Value> {
         match self.watch.look(&self.common.service).await? {

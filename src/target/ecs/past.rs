@@ -44,7 +44,7 @@ pub(super) async fn rollback(ecs: &Ecs, before: &Before<Snapshot>, release: &Rel
     if release.task_definition == snapshot.task_definition && back.desired_count.is_none() {
         return Ok(Undo::NothingToUndo);
     }
-    *ecs.remembered() = super::Remembered { blind: ecs.remembered().blind, ..super::Remembered::default() };
+    ecs.forget();
     ecs.update(&back, &service).await?;
     match before {
         Before::NeverServed(_) => Ok(Undo::NothingToUndo),

@@ -47,7 +47,7 @@ pub(super) fn judge(seen: &Seen, release: &Release, wait_until: WaitUntil) -> Ob
         };
     }
     let not_shown_yet = match release.way {
-        Way::Forward => text(primary, "id") == release.deployment_before && seen.ours.is_none(),
+        Way::Forward => text(primary, "id") == release.deployment_before,
         Way::Back => task_definition == release.from,
     };
     if not_shown_yet {

@@ -1,0 +1,94 @@
+//! What every mode is handed: the environment read once, the log, the clock, the client, and who is running.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Clock;
+use crate::cloud::aws::AwsEndpoints;
+use crate::engine::record::Origin;
+use crate::failure::Result;
+use crate::http::{Endpoints, Fence, Http, Options};
+use crate::runner::env::Env;
+use crate::runner::home::Home;
+use crate::runner::log::Log;
+use crate::runner::signals::Stop;
+use crate::values::RunId;
+
+/// Everything a mode may use.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) env: Env,
+    pub(crate) log: Log,
+    pub(crate) clock: Clock,
+    pub(crate) stop: Stop,
+    pub(crate) http: Http,
+    pub(crate) aws: AwsEndpoints,
+    pub(crate) run: RunId,
+    pub(crate) nonce: String,
+}
+
+/// What a process brings along.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) env: Env,
+    pub(crate) log: Log,
+    pub(crate) clock: Clock,
+    pub(crate) stop: Stop,
+}
+
+/// Addresses to be used instead of the clouds' own, already checked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    pub(crate) aws: AwsEndpoints,
+    pub(crate) hosts: BTreeMap<String, String>,
+}
+
+/// Who holds the client: main's is fenced, post's is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fencing {
+    /// Nothing changes any more once the fence stands.
+    Main,
+    /// It is the one who put the fence up.
+    Post,
+}
+
+/// Variables that shape the client: proxies and a company's own certificates.
+const CLIENT: [&str; 7] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE"];
+
+impl Context {
+    pub(crate) fn new(surroundings: Surroundings, overrides: Overrides, fencing: Fencing) -> Result<Self> {
+        let Surroundings { env, log, clock, stop } = surroundings;
+        let nonce = super::keep::nonce()?;
+        let fence = match fencing {
+            Fencing::Main => Home::of(&env).ok().map(|home| home.fence(&nonce)),
+            Fencing::Post => None,
+        };
+        let environment = CLIENT.iter().filter_map(|name| Some(((*name).to_owned(), env.get(name)?.to_owned()))).collect();
+        let http = Http::new(Options { clock: clock.clone(), endpoints: Endpoints(overrides.hosts), fence: Fence(fence), environment })?;
+        let run = RunId {
+            id: env.get("GITHUB_RUN_ID").map_or_else(|| format!("local-{}", &nonce[..8]), str::to_owned),
+            attempt: env.get("GITHUB_RUN_ATTEMPT").and_then(|attempt| attempt.parse().ok()).unwrap_or(1),
+        };
+        Ok(Self { env, log, clock, stop, http, aws: overrides.aws, run, nonce })
+    }
+
+    /// Whether a post step will follow.
+    pub(crate) fn in_workflow(&self) -> bool {
+        self.env.get("GITHUB_ACTIONS") == Some("true")
+    }
+
+    /// Where the run came from, for the report.
+    pub(crate) fn origin(&self, environment: Option<String>) -> Origin {
+        let get = |name: &str| self.env.get(name).unwrap_or_default().to_owned();
+        let run_url = self.env.get("GITHUB_RUN_ID").map(|run| {
+            format!("{}/{}/actions/runs/{run}/attempts/{}", get("GITHUB_SERVER_URL"), get("GITHUB_REPOSITORY"), self.run.attempt)
+        });
+        Origin {
+            repository: get("GITHUB_REPOSITORY"),
+            commit: get("GITHUB_SHA"),
+            reference: get("GITHUB_REF"),
+            environment,
+            run_url,
+            actor: self.env.get("GITHUB_ACTOR").map(str::to_owned),
+        }
+    }
+}

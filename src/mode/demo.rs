@@ -1,0 +1,89 @@
+//! `touchdown demo`: the main job on the embedded simulator, a good deploy and then a bad one that is rolled back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::plan::{Auth, ImageSource, Mode, Plan, ServicePlan, Skip, TargetPlan};
+use crate::engine::journal::Journal;
+use crate::engine::record::{GroupPlan, MemberPlan, OnTrouble};
+use crate::failure::Result;
+use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs, VersionRule};
+use crate::simulator::fault::Fault;
+use crate::target::InFlight;
+use crate::target::ecs::EcsSettings;
+use crate::values::{Digest, PinnedImage, ServiceName, Share};
+
+use super::context::Surroundings;
+use super::rehearse::rehearse;
+
+/// The good deploy, then the bad one.
+pub(crate) async fn demo(surroundings: &Surroundings) -> Result<Vec<Journal>> {
+    let mut journals = Vec::new();
+    for (title, fault) in [("a good release", Fault::None), ("a release that crashes", Fault::CrashOnStart)] {
+        surroundings.log.line(&format!("== {title} =="));
+        journals.push(rehearse(surroundings, &plan()?, fault).await?);
+    }
+    Ok(journals)
+}
+
+/// One web service on ECS.
+pub(crate) fn plan() -> Result<Plan> {
+    let name = ServiceName("web".to_owned());
+    let members = vec![MemberPlan { service: name.clone(), after: Vec::new() }];
+    Ok(Plan {
+        mode: Mode::Rehearse { fault: None },
+        services: vec![service(name)?],
+        groups: vec![GroupPlan { members, on_failure: OnTrouble::Rollback, on_cancel: OnTrouble::Rollback }],
+        auth: Auth::default(),
+        skip: Skip { push: true, ..Skip::default() },
+        environment: Some("production".to_owned()),
+        notes: Vec::new(),
+    })
+}
+
+fn service(name: ServiceName) -> Result<ServicePlan> {
+    let image = PinnedImage {
+        repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web".to_owned(),
+        tag: Some("v1.3.0".to_owned()),
+        digest: Digest::parse("sha256:5f2b7a9c4e1d8036f7a2b5c8d1e4f7092a3b4c5d6e7f8091a2b3c4d5e6f70812")?,
+    };
+    let settings = EcsSettings { region: "eu-west-1".to_owned(), cluster: "production".to_owned(), ..EcsSettings::default() };
+    Ok(ServicePlan {
+        service: name.0.clone(),
+        name,
+        target: TargetPlan::Ecs(settings),
+        image: Some(ImageSource::Pinned(image)),
+        container: None,
+        env: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        definition: None,
+        health: health(),
+        steps: vec![Share::FULL],
+        hold: Duration::ZERO,
+        in_flight: InFlight::Wait,
+        on_failure: OnTrouble::Rollback,
+        before: None,
+        migrate: None,
+        timeout: Duration::from_secs(15 * 60),
+        rollback_timeout: Duration::from_secs(15 * 60),
+    })
+}
+
+fn health() -> HealthSettings {
+    HealthSettings {
+        at: HealthAt::Path("/health".to_owned()),
+        retries: 10,
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(5),
+        initial_delay: Duration::ZERO,
+        successes: 3,
+        status: StatusSet(vec![(200, 299)]),
+        body: None,
+        json: Vec::new(),
+        header: Vec::new(),
+        version: Some(VersionRule { at: VersionAt::Pointer("/version".to_owned()), expected: VersionIs::Text("v1.3.0".to_owned()) }),
+        max_latency: None,
+        stabilize: Duration::ZERO,
+        smoke: Vec::new(),
+    }
+}

@@ -1,0 +1,123 @@
+//! `mode: rehearse`: the user's own configuration against the built-in simulator, with a fault of the user's choice.
+//! No credentials, no network, an hour in seconds; nothing is left for a post step.
+
+use crate::clock::Clock;
+use crate::cloud::aws::AwsEndpoints;
+use crate::config::plan::{ImageSource, Mode, Plan, ServicePlan, TargetPlan};
+use crate::engine::journal::Journal;
+use crate::failure::{Failure, Result};
+use crate::health::{HealthAt, HealthSettings, VersionAt, VersionIs};
+use crate::runner::env::Env;
+use crate::simulator::Simulator;
+use crate::simulator::fault::Fault;
+use crate::simulator::seed::{Answers, ServiceSeed};
+
+use super::context::{Context, Fencing, Overrides, Surroundings};
+use super::deploy;
+
+/// How many times as fast as the wall a rehearsal's clock runs.
+const PACE: f64 = 60.0;
+/// The role of a rehearsal whose settings name none.
+const ROLE: &str = "arn:aws:iam::123456789012:role/rehearsal";
+/// What the release before tells as its version.
+const BEFORE: &str = "before";
+/// Variables of the workflow that a rehearsal may see.
+const SEEN: [&str; 8] = [
+    "GITHUB_REPOSITORY",
+    "GITHUB_SHA",
+    "GITHUB_REF",
+    "GITHUB_SERVER_URL",
+    "GITHUB_RUN_ID",
+    "GITHUB_RUN_ATTEMPT",
+    "GITHUB_ACTOR",
+    "GITHUB_EVENT_NAME",
+];
+
+/// The whole walk against the simulator.
+pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fault) -> Result<Journal> {
+    let clock = Clock::scaled(PACE);
+    let simulator = Simulator::start(clock.clone()).await;
+    let simulator = simulator.map_err(|error| Failure::bug("the simulator cannot listen on 127.0.0.1").why(error.to_string()))?;
+    let mut plan = Plan { mode: Mode::Deploy, ..plan.clone() };
+    plan.auth.aws.role.get_or_insert_with(|| ROLE.to_owned());
+    seed(&simulator, &plan, fault)?;
+    let endpoints = simulator.endpoints();
+    let seen = SEEN.iter().filter_map(|name| Some(((*name).to_owned(), surroundings.env.get(name)?.to_owned())));
+    let issuer = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), endpoints.token_request_url.clone()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), endpoints.token_request_bearer.clone()),
+    ];
+    let env: Env = seen.chain(issuer).collect();
+    let aws = AwsEndpoints { all: Some(endpoints.aws.clone()), ..AwsEndpoints::default() };
+    let hosts = endpoints.hosts.iter().map(|host| (host.to_lowercase(), endpoints.aws.clone())).collect();
+    let surroundings = Surroundings { env, clock, ..surroundings.clone() };
+    let context = Context::new(surroundings, Overrides { aws, hosts }, Fencing::Main)?;
+    deploy::deploy(&context, &plan).await
+}
+
+/// A world in which every service of the plan serves its release before.
+fn seed(simulator: &Simulator, plan: &Plan, fault: Fault) -> Result<()> {
+    let world = simulator.world();
+    let roles = plan.auth.aws.role.iter();
+    roles.for_each(|role| world.add_role(role, &["*"]));
+    let external = plan.auth.aws.external_id.as_ref().map(|id| id.expose().to_owned());
+    let last = plan.auth.aws.role_chain.len().saturating_sub(1);
+    for (index, role) in plan.auth.aws.role_chain.iter().enumerate() {
+        world.add_chained_role(role, external.as_deref().filter(|_| index == last));
+    }
+    for service in &plan.services {
+        world.add_service(&service_seed(service))?;
+        world.set_fault(&service.service, fault);
+        if let Some(ImageSource::Tagged { repository, tag }) = &service.image
+            && let Some(place) = crate::cloud::aws::ecr::Repository::parse(repository)
+        {
+            world.add_image(&place.region, &place.name, tag);
+        }
+    }
+    Ok(())
+}
+
+fn service_seed(plan: &ServicePlan) -> ServiceSeed {
+    let TargetPlan::Ecs(settings) = &plan.target;
+    let mut seed = ServiceSeed::new(&plan.service);
+    seed.region.clone_from(&settings.region);
+    seed.cluster.clone_from(&settings.cluster);
+    if let Some(container) = &plan.container {
+        seed.container.clone_from(container);
+    }
+    if let Some(ImageSource::Pinned(crate::values::PinnedImage { repository, .. }) | ImageSource::Tagged { repository, .. }) = &plan.image {
+        seed.image = format!("{repository}:before");
+    }
+    if let HealthAt::Url(url) = &plan.health.at
+        && let Some(host) = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned))
+    {
+        seed.hosts.push(host);
+    }
+    seed.answers = answers(plan);
+    seed
+}
+
+/// The application answers as the settings expect it to.
+fn answers(plan: &ServicePlan) -> Answers {
+    let HealthSettings { at, json, header, body, version, smoke, .. } = &plan.health;
+    let mut answers = Answers { old: Some(BEFORE.to_owned()), json: json.clone(), headers: header.clone(), ..Answers::default() };
+    answers.text = body.clone().filter(|body| !body.starts_with('/'));
+    match at {
+        HealthAt::Path(path) => answers.paths.push(path.clone()),
+        HealthAt::Url(url) => answers.paths.extend(url::Url::parse(url).ok().map(|url| url.path().to_owned())),
+        HealthAt::Waived(_) => {}
+    }
+    answers.paths.extend(smoke.iter().map(|test| test.path.clone()));
+    answers.json.extend(smoke.iter().flat_map(|test| test.json.clone()));
+    if let Some(rule) = version {
+        match &rule.at {
+            VersionAt::Pointer(pointer) => answers.version_pointer.clone_from(pointer),
+            VersionAt::Header(name) => answers.version_header.clone_from(name),
+        }
+        answers.new = match &rule.expected {
+            VersionIs::Commit(text) | VersionIs::Text(text) => Some(text.clone()),
+            VersionIs::Digest => None,
+        };
+    }
+    answers
+}
