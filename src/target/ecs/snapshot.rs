@@ -8,7 +8,7 @@ use crate::target::{Before, Captured};
 use crate::values::PinnedImage;
 
 use super::release::Snapshot;
-use super::verdict::{primary, short, text};
+use super::shown::{primary, short, text};
 use super::{Ecs, mark, revision};
 
 /// States in which a service deployment is under way.
@@ -84,7 +84,10 @@ async fn under_way(ecs: &Ecs, service: &Value) -> Option<bool> {
     let body = json!({ "cluster": ecs.settings.cluster, "service": text(service, "serviceArn"), "status": UNDER_WAY });
     match ecs.api.list_service_deployments(body).await {
         Ok(Ok(answer)) => Some(answer["serviceDeployments"].as_array().is_some_and(|all| !all.is_empty())),
-        Ok(Err(refusal)) => ecs.blinded(&refusal),
+        Ok(Err(refusal)) => {
+            ecs.not_seen(&refusal);
+            None
+        }
         Err(_) => None,
     }
 }
