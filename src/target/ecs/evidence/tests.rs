@@ -1,3 +1,5 @@
+//! Evidence from what ECS, ELBv2 and Logs answer: the words a person reads.
+
 use serde_json::{Value, json};
 
 use super::{TargetHealth, deployment_in_words, events, fatal, log_lines, log_streams, remedies, stopped_tasks, targets, task_in_words};
