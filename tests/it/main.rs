@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so, loudly")]
 
 mod action_harness;
+mod action_harness_proof;
 mod container;
 mod crash;
 mod engine;

@@ -1,4 +1,4 @@
-//! What ended tasks say, by tables: stop codes, exit codes, events, targets.
+//! Evidence from what ECS, ELBv2 and Logs answer: the words a person reads.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The decision table of facts B.5: a test for each row, named after it.
+//! The decision table of a rollout, each row by a test named after it.
 
 use serde_json::{Value, json};
 
