@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by failing")]
 
 mod action_harness;
+mod aws;
 mod container;
 mod engine;
 mod engine_run;

@@ -1,3 +1,5 @@
+//! The decision table, row by row, over looks as ECS would give them.
+
 use serde_json::{Value, json};
 
 use super::{Awaited, Deployments, Ours, Seen, Verdict, WaitUntil, id_of_ours, judge};
