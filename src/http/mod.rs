@@ -37,8 +37,9 @@ pub enum Intent {
     Change,
 }
 
-/// Where hosts are reached instead of their own address, from `TOUCHDOWN_ENDPOINT_<HOST>`; keys are lower-case host names.
-#[derive(Debug, Clone, Default)]
+/// Where hosts are reached instead of their own address: by host as `TOUCHDOWN_ENDPOINT_<HOST>` writes it, in capitals,
+/// dots and hyphens as underscores.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints(pub BTreeMap<String, String>);
 
 /// Held before every changing request of `main`: once the post step has made the file, nothing changes any more.
@@ -183,10 +184,19 @@ impl Fence {
 }
 
 impl Endpoints {
+    /// `RUN_GOOGLEAPIS_COM` of `run.googleapis.com`.
+    pub fn key(host: &str) -> String {
+        host.to_uppercase().replace(['.', '-'], "_")
+    }
+
+    /// Where `host` is reached instead of its own address.
+    pub fn of(&self, host: &str) -> Option<&str> {
+        self.0.get(&Self::key(host)).map(String::as_str)
+    }
+
     /// Where `uri` is really reached, and the `Host` header to send when that is elsewhere.
     fn route(&self, uri: &http::Uri) -> (String, Option<String>) {
-        let host = uri.host().unwrap_or_default().to_lowercase();
-        match self.0.get(&host) {
+        match self.of(uri.host().unwrap_or_default()) {
             None => (uri.to_string(), None),
             Some(base) => {
                 let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);

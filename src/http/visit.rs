@@ -48,8 +48,8 @@ impl Http {
     async fn once_to(&self, visit: &Visit, url: &Url) -> Result<Answer, VisitError> {
         let named = url.host_str().unwrap_or_default().to_lowercase();
         let host = visit.address.via.clone().unwrap_or_else(|| named.clone()).to_lowercase();
-        let endpoints = &self.shared.options.endpoints.0;
-        let overridden = endpoints.get(&host).or_else(|| endpoints.get(&named));
+        let endpoints = &self.shared.options.endpoints;
+        let overridden = endpoints.of(&host).or_else(|| endpoints.of(&named));
         let builder =
             client::builder(&self.shared.tls, &self.shared.options.environment).map_err(|failure| VisitError::Refused(failure.what))?;
         let mut builder = builder.pool_max_idle_per_host(0);

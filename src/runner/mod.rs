@@ -3,8 +3,21 @@
 
 pub mod container;
 pub mod env;
+pub mod escape;
 pub mod home;
+pub mod inputs;
 pub mod log;
+mod masks;
+pub mod mistake;
 pub mod oidc;
+pub mod origin;
+pub mod outputs;
+mod random;
+pub mod report_file;
 pub mod signals;
 pub mod state;
+pub mod summary_file;
+pub mod text;
+pub mod trace;
+pub mod workspace;
+pub mod written;

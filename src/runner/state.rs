@@ -23,10 +23,12 @@ impl StateFile {
         })
     }
 
-    /// Appends `key=value` by one write. The key is fresh; neither holds a line break.
+    /// Appends `key=value` by one write. The key is fresh and made of letters, digits and `_`; the value holds no control character,
+    /// so neither can begin a line, a heredoc or a value of its own.
     pub fn append(&mut self, key: &str, value: &str) -> std::io::Result<()> {
-        if key.contains(['\n', '\r', '=']) || value.contains(['\n', '\r']) {
-            return Err(std::io::Error::other("a state line holds a line break"));
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if key.is_empty() || !key.chars().all(plain) || value.contains(char::is_control) {
+            return Err(std::io::Error::other("a state line holds a line break or another control character"));
         }
         self.0.write_all(format!("{key}={value}\n").as_bytes())
     }
