@@ -108,16 +108,13 @@ impl Ecs {
     }
 
     /// The address users reach it at, looked up once.
-    async fn found(&self, service: &Value) -> Found {
+    async fn found(&self, service: &Value) -> Result<Found> {
         if self.common.address_given || self.common.health_waived {
-            return Found::default();
+            return Ok(Found::default());
         }
         let group = list(service, "loadBalancers").find_map(|balancer| balancer["targetGroupArn"].as_str());
-        let Some(group) = group else { return Found::default() };
-        let look = || async {
-            address::find(&self.session, group).await.unwrap_or_else(|failure| Found { address: None, notes: vec![failure.to_string()] })
-        };
-        self.address.get_or_init(look).await.clone()
+        let Some(group) = group else { return Ok(Found::default()) };
+        Ok(self.address.get_or_try_init(|| address::find(&self.session, group)).await?.clone())
     }
 
     /// UpdateService. Only what changes is sent, and the desired count only where one was asked for.
@@ -239,7 +236,7 @@ impl Target for Ecs {
                 return Ok(Observation::Progressing { note });
             }
         };
-        let found = self.found(&service).await;
+        let found = self.found(&service).await?;
         notes.extend(found.notes);
         notes.extend(self.is_blind().then(|| WITHOUT_DEPLOYMENTS.to_owned()));
         Ok(Observation::Ready(Arrival { main: found.address, candidate: None, facts, notes }))

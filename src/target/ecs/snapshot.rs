@@ -30,7 +30,7 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
         deployment: primary(&service).map(|primary| text(primary, "id").to_owned()).unwrap_or_default(),
         desired_count: service["desiredCount"].as_u64().unwrap_or_default(),
     };
-    let found = ecs.found(&service).await;
+    let found = ecs.found(&service).await?;
     notes.extend(found.notes);
     let image = running_image(ecs, &task_definition).await;
     Ok(Captured {
