@@ -4,6 +4,7 @@
 mod action_harness;
 mod aws;
 mod container;
+mod ecs;
 mod engine;
 mod engine_run;
 mod floors;

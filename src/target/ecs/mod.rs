@@ -160,7 +160,8 @@ impl Ecs {
         let asked = json!({ "taskDefinition": text(body, "family"), "include": ["TAGS"] });
         let Ok(Ok(answer)) = self.api.describe_task_definition(asked).await else { return None };
         let newest = &answer["taskDefinition"];
-        let same = text(newest, "status") == "ACTIVE" && revision::registrable(newest, &answer["tags"]) == *body;
+        let registered = revision::comparable(&revision::registrable(newest, &answer["tags"]));
+        let same = text(newest, "status") == "ACTIVE" && registered == revision::comparable(body);
         same.then(|| text(newest, "taskDefinitionArn").to_owned())
     }
 
