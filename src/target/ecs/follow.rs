@@ -134,9 +134,10 @@ impl Ecs {
     }
 
     async fn list_records(&self, release: &Release, service: &Value) -> Result<(), Records> {
-        let mut body = json!({ "cluster": self.settings.cluster, "service": text(service, "serviceArn") });
+        let mut body = json!({ "cluster": self.settings.cluster, "service": text(service, "serviceArn"), "maxResults": 100 });
         if release.way == Way::Forward {
-            body["createdAt"] = json!({ "after": seconds(release.at) - 60.0 });
+            // This runner's clock need not be AWS's.
+            body["createdAt"] = json!({ "after": seconds(release.at) - 600.0 });
         }
         let answer = match self.api.list_service_deployments(body).await {
             Ok(Ok(answer)) => answer,

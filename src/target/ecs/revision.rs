@@ -163,7 +163,7 @@ pub(super) fn comparable(revision: &Value) -> Value {
             mapping.entry("hostPort").or_insert(port);
             mapping.entry("protocol").or_insert(json!("tcp"));
         }
-        for check in fields.get_mut("healthCheck").and_then(Value::as_object_mut) {
+        if let Some(check) = fields.get_mut("healthCheck").and_then(Value::as_object_mut) {
             for (key, value) in [("interval", 30), ("timeout", 5), ("retries", 3)] {
                 check.entry(key).or_insert(json!(value));
             }

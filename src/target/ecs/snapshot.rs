@@ -30,7 +30,11 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
         desired_count: service["desiredCount"].as_u64().unwrap_or_default(),
     };
     let found = ecs.found(&service).await?;
-    let image = running_image(ecs, &service, &task_definition).await;
+    let mut notes = found.notes;
+    let (image, deregistered) = running(ecs, &service, &task_definition).await;
+    if deregistered {
+        notes.push(format!("{} is deregistered: ECS may refuse to go back to it", short(&task_definition)));
+    }
     Ok(Captured {
         before: if served { Before::Running(snapshot) } else { Before::NeverServed(snapshot) },
         revision: Some(short(&task_definition)),
@@ -38,7 +42,7 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
         address: found.address,
         mark: mark::read(&service),
         in_flight,
-        notes: found.notes,
+        notes,
     })
 }
 
@@ -108,17 +112,18 @@ async fn last_successful(ecs: &Ecs, service: &Value) -> Option<String> {
 }
 
 /// The image that serves, with the digest that really runs: ECS resolves a tag once for each revision of the service.
-async fn running_image(ecs: &Ecs, service: &Value, task_definition: &str) -> Option<String> {
-    let Ok(Ok(answer)) = ecs.api.describe_task_definition(json!({ "taskDefinition": task_definition })).await else { return None };
+/// And whether its task definition has been deregistered.
+async fn running(ecs: &Ecs, service: &Value, task_definition: &str) -> (Option<String>, bool) {
+    let Ok(Ok(answer)) = ecs.api.describe_task_definition(json!({ "taskDefinition": task_definition })).await else {
+        return (None, false);
+    };
     let definition = &answer["taskDefinition"];
-    let index = revision::container(definition, &ecs.common, balanced(service)).ok()?;
+    let deregistered = text(definition, "status") == "INACTIVE";
+    let Ok(index) = revision::container(definition, &ecs.common, balanced(service)) else { return (None, deregistered) };
     let container = &definition["containerDefinitions"][index];
-    let image = container["image"].as_str()?.to_owned();
-    if image.contains('@') {
-        return Some(image);
-    }
-    let digest = resolved(ecs, service, task_definition, text(container, "name")).await;
-    Some(digest.map_or_else(|| image.clone(), |digest| format!("{image}@{digest}")))
+    let image = text(container, "image").to_owned();
+    let digest = if image.contains('@') { None } else { resolved(ecs, service, task_definition, text(container, "name")).await };
+    (Some(digest.map_or_else(|| image.clone(), |digest| format!("{image}@{digest}"))), deregistered)
 }
 
 /// The digest a service revision resolved the container's image to.
@@ -228,6 +233,9 @@ fn refuse_what_we_cannot(ecs: &Ecs, service: &Value) -> Result<()> {
             );
         }
         _ => {}
+    }
+    if text(service, "schedulingStrategy") == "DAEMON" && ecs.settings.desired_count.is_some() {
+        return refuse("a daemon service runs one task on each instance, so it has no desired count", "remove desired-count");
     }
     if text(service, "resourceManagementType") == "ECS" {
         return refuse(

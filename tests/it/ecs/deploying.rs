@@ -43,11 +43,8 @@ async fn one_update_carries_only_what_changes_and_never_a_desired_count() {
     let deck = Deck::web().await;
     deck.deployed("v2").await.unwrap();
     let updates = deck.sent("UpdateService");
-    let keys: Vec<&String> = updates[0].as_object().unwrap().keys().collect();
-    assert_eq!(
-        (updates.len(), keys),
-        (1, vec!["cluster", "service", "taskDefinition"].iter().map(|key| key.to_string()).collect::<Vec<_>>().iter().collect())
-    );
+    let keys: Vec<&str> = updates[0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!((updates.len(), keys.as_slice()), (1, ["cluster", "service", "taskDefinition"].as_slice()));
 }
 
 #[tokio::test]
@@ -240,4 +237,17 @@ async fn twenty_services_of_a_cluster_are_looked_at_ten_to_a_call() {
     let asked: usize = calls.iter().map(|call| call["services"].as_array().unwrap().len()).sum();
     assert_eq!(asked, 20);
     assert!(calls.len() <= 4, "{} calls", calls.len());
+}
+
+#[tokio::test]
+async fn somebody_elses_update_in_the_very_moment_of_ours_is_found_by_the_look_after_the_write() {
+    let deck = Deck::web().await;
+    let captured = deck.captured().await;
+    let prepared = Target::prepare(&*deck.ecs, &image("v2"), &captured.before).await.unwrap();
+    let world = deck.stage.world.clone();
+    deck.applied(&captured, &prepared).await.unwrap();
+    world.deploy_by_somebody_else("web");
+    let failure = deck.settled(&prepared.release).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Superseded, "{failure}");
+    assert_eq!(deck.count("UpdateService"), 1);
 }

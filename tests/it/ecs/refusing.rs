@@ -110,3 +110,18 @@ async fn another_deployment_under_way_is_told() {
     assert_eq!(captured.revision.as_deref(), Some("web:1"), "the last successful one is what serves");
     assert!(captured.in_flight.as_ref().is_some_and(|told| told.contains("web:2 is in progress")), "{captured:?}");
 }
+
+#[tokio::test]
+async fn a_daemon_has_no_desired_count_to_set() {
+    let deck = Deck::of(ServiceSeed { daemon: true, ..ServiceSeed::new("web") }).await;
+    let failure = unread(&deck.again(|_, settings| settings.desired_count = Some(2))).await;
+    assert_eq!((failure.kind, failure.fix[0].as_str()), (Kind::Config, "remove desired-count"));
+}
+
+#[tokio::test]
+async fn a_serving_revision_that_was_deregistered_is_told_before_anything_depends_on_it() {
+    let deck = Deck::web().await;
+    let client = deck.session.ecs();
+    client.deregister_task_definition().task_definition("web:1").send().await.unwrap();
+    assert_eq!(deck.captured().await.notes, ["web:1 is deregistered: ECS may refuse to go back to it"]);
+}
