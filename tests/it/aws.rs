@@ -44,7 +44,7 @@ impl Stage {
     pub(crate) fn http(&self, hosts: &[&str]) -> Http {
         let endpoints = self.simulator.endpoints();
         let all = endpoints.hosts.iter().map(String::as_str).chain(hosts.iter().copied());
-        let endpoints = Endpoints(all.map(|host| (host.to_lowercase(), endpoints.aws.clone())).collect());
+        let endpoints = Endpoints(all.map(|host| (Endpoints::key(host), endpoints.aws.clone())).collect());
         Http::new(Options { clock: self.clock.clone(), endpoints, fence: Fence(None), environment: BTreeMap::new() }).unwrap()
     }
 
