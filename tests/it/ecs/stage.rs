@@ -32,6 +32,7 @@ pub(crate) struct Deck {
 impl Deck {
     pub(crate) async fn of(seed: ServiceSeed) -> Self {
         let stage = Stage::at(PACE).await;
+        stage.world.set_rollout_time(Duration::from_secs(20));
         stage.world.add_service(&seed).unwrap();
         let session = stage.sign_in().await;
         let settings = EcsSettings { region: REGION.to_owned(), cluster: "default".to_owned(), ..EcsSettings::default() };
