@@ -4,8 +4,10 @@
 
 mod action_harness;
 mod action_harness_proof;
+mod aws;
 mod container;
 mod crash;
+mod ecs;
 mod engine;
 mod engine_run;
 mod floors;

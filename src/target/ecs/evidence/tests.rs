@@ -1,4 +1,4 @@
-//! Evidence from what ECS, ELBv2 and Logs answer: the words a person reads.
+//! What ended tasks, events, logs and targets say, in words.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The decision table of a rollout, each row by a test named after it.
+//! The decision table, row by row, over looks as ECS would give them.
 
 use serde_json::{Value, json};
 
