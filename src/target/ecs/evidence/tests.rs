@@ -1,4 +1,4 @@
-//! What ended tasks, events, logs and targets say, in words.
+//! What ended tasks say, by tables: stop codes, exit codes, events, targets.
 
 use serde_json::{Value, json};
 

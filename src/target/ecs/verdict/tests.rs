@@ -1,4 +1,4 @@
-//! The decision table, row by row, over looks as ECS would give them.
+//! The decision table of facts B.5: a test for each row, named after it.
 
 use serde_json::{Value, json};
 
