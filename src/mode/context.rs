@@ -1,6 +1,8 @@
 //! What every mode is handed: the environment read once, the log, the clock, the client, and who is running.
 
 use crate::clock::Clock;
+use std::sync::{Arc, Mutex};
+
 use crate::cloud::aws::AwsEndpoints;
 use crate::engine::record;
 use crate::failure::Result;
@@ -10,7 +12,7 @@ use crate::runner::home::Home;
 use crate::runner::log::Log;
 use crate::runner::origin::Origin;
 use crate::runner::signals::Stop;
-use crate::values::RunId;
+use crate::values::{RunId, Secret};
 
 /// Everything a mode may use.
 #[derive(Clone)]
@@ -23,6 +25,17 @@ pub(crate) struct Context {
     pub(crate) aws: AwsEndpoints,
     pub(crate) run: RunId,
     pub(crate) nonce: String,
+    /// Credentials wait here until there is a journal by which the post step finds them.
+    pub(crate) born: Arc<Mutex<Born>>,
+}
+
+/// The newest credentials of the run.
+#[derive(Default)]
+pub(crate) struct Born {
+    /// The journal is open: they are kept at once.
+    pub(crate) kept: bool,
+    /// What is not kept yet.
+    pub(crate) newest: Option<Secret>,
 }
 
 /// What a process brings along.
@@ -64,7 +77,7 @@ impl Context {
         let environment = CLIENT.iter().filter_map(|name| Some(((*name).to_owned(), env.get(name)?.to_owned()))).collect();
         let http = Http::new(Options { clock: clock.clone(), endpoints: overrides.hosts, fence: Fence(fence), environment })?;
         let run = Origin::of(&env).run.unwrap_or_else(|| RunId { id: format!("local-{}", &nonce[..8]), attempt: 1 });
-        Ok(Self { env, log, clock, stop, http, aws: overrides.aws, run, nonce })
+        Ok(Self { env, log, clock, stop, http, aws: overrides.aws, run, nonce, born: Arc::default() })
     }
 
     /// Whether a post step will follow.

@@ -38,7 +38,7 @@ pub fn append(env: &Env, sections: &[Section]) -> std::io::Result<()> {
 pub fn fit(sections: &[Section], budget: usize) -> String {
     let mut by_rank: Vec<usize> = (0..sections.len()).collect();
     by_rank.sort_by_key(|index| sections[*index].rank);
-    let whole: usize = sections.iter().map(|section| size(section)).sum();
+    let whole: usize = sections.iter().map(size).sum();
     let mut left = if whole <= budget { budget } else { budget.saturating_sub(NOTE) };
     let mut shown = vec![false; sections.len()];
     for index in by_rank {

@@ -1,12 +1,16 @@
 //! Every test of the boundary, in one binary: it links once and runs side by side.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by failing")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so, loudly")]
 
 mod action_harness;
 mod action_harness_proof;
 mod container;
+mod crash;
 mod engine;
 mod engine_run;
 mod floors;
 mod journal;
+mod rig;
 mod setup;
 mod simulator;
+mod walk;

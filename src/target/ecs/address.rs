@@ -1,8 +1,6 @@
 //! Where users reach a service: from its target group to the internet-facing load balancer, the listener and the rule that lead there.
 //! The reading of the answers is pure.
 
-use std::collections::BTreeMap;
-
 use roxmltree::{Document, Node};
 
 use crate::cloud::aws::Session;
@@ -17,22 +15,6 @@ pub(super) struct Found {
     pub(super) address: Option<Address>,
     /// Why there is none, or what to know about it.
     pub(super) notes: Vec<String>,
-}
-
-/// One target as a load balancer sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TargetSeen {
-    pub(super) id: String,
-    pub(super) port: String,
-    pub(super) state: String,
-    pub(super) reason: String,
-}
-
-impl TargetSeen {
-    pub(super) fn in_words(&self) -> String {
-        let reason = if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
-        format!("{}:{} is {}{reason}", self.id, self.port, self.state)
-    }
 }
 
 /// The address users reach `target_group` at.
@@ -167,20 +149,6 @@ fn hosts(rule: Node<'_, '_>) -> Vec<String> {
     let mut seen = std::collections::BTreeSet::new();
     hosts.retain(|host| seen.insert(host.clone()));
     hosts
-}
-
-/// The targets in an answer to DescribeTargetHealth.
-pub(super) fn targets(xml: &str) -> Vec<TargetSeen> {
-    let Ok(document) = Document::parse(xml) else { return Vec::new() };
-    let all = document.descendants().filter(|node| named(*node, "TargetHealthDescriptions")).flat_map(|node| node.children());
-    all.filter(|node| named(*node, "member"))
-        .map(|node| {
-            let of: BTreeMap<&str, String> =
-                node.descendants().filter_map(|inner| Some((inner.tag_name().name(), inner.text()?.to_owned()))).collect();
-            let text = |name: &str| of.get(name).cloned().unwrap_or_default();
-            TargetSeen { id: text("Id"), port: text("Port"), state: text("State"), reason: text("Reason") }
-        })
-        .collect()
 }
 
 fn texts(xml: &str, list: &str, item: &str) -> Vec<String> {

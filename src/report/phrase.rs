@@ -1,0 +1,119 @@
+//! Sentences made of our words and of names that are not ours, so that each rendering can set them its own way. And times in words.
+
+use std::fmt;
+
+/// A sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Phrase(pub(super) Vec<Part>);
+
+/// A part of a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Plain words.
+    Words(String),
+    /// The name of a service.
+    Name(String),
+    /// An identifier of the platform.
+    Code(String),
+}
+
+impl Phrase {
+    pub(super) fn words(text: impl Into<String>) -> Self {
+        Self(vec![Part::Words(text.into())])
+    }
+
+    pub(super) fn name(text: impl Into<String>) -> Self {
+        Self(vec![Part::Name(text.into())])
+    }
+
+    pub(super) fn and(mut self, text: impl Into<String>) -> Self {
+        self.0.push(Part::Words(text.into()));
+        self
+    }
+
+    pub(super) fn code(mut self, text: impl Into<String>) -> Self {
+        self.0.push(Part::Code(text.into()));
+        self
+    }
+
+    pub(super) fn then(mut self, other: Phrase) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+}
+
+impl fmt::Display for Phrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Words(text) | Part::Name(text) | Part::Code(text) => f.write_str(text),
+        })
+    }
+}
+
+/// `0.4 s`, `12 s`, `1 min 32 s`, `2 h 5 min`.
+pub(super) fn span(seconds: f64) -> String {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; a saturating cast of centuries is fine")]
+    let whole = seconds.round() as u64;
+    match whole {
+        0..10 if seconds < 9.95 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// `0:07`, `12:45`, `1:02:03`: a moment after the beginning.
+pub(super) fn clock(seconds: f64) -> String {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; a saturating cast of centuries is fine")]
+    let whole = seconds as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours == 0 { format!("{minutes}:{seconds:02}") } else { format!("{hours}:{minutes:02}:{seconds:02}") }
+}
+
+/// `1 service`, `3 services`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// `web`, `web and api`, `web, api and worker`, `web, api, worker and 4 more`.
+pub(super) fn names(names: &[&str]) -> Phrase {
+    const SHOWN: usize = 4;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = &names[..if more > 1 { SHOWN - 1 } else { names.len() }];
+    let mut phrase = Phrase::default();
+    for (index, name) in shown.iter().enumerate() {
+        let last = index + 1 == names.len();
+        let joint = if index == 0 {
+            ""
+        } else if last {
+            " and "
+        } else {
+            ", "
+        };
+        phrase = phrase.and(joint).then(Phrase::name(*name));
+    }
+    if shown.len() < names.len() { phrase.and(format!(" and {} more", names.len() - shown.len())) } else { phrase }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clock, count, names, span};
+
+    #[test]
+    fn times_read_as_people_say_them() {
+        let spans = [0.0, 0.44, 9.96, 12.4, 59.6, 92.0, 3600.0, 7_500.0].map(span);
+        assert_eq!(spans, ["0.0 s", "0.4 s", "10 s", "12 s", "1 min 0 s", "1 min 32 s", "1 h 0 min", "2 h 5 min"]);
+        assert_eq!([7.9, 765.0, 3723.0].map(clock), ["0:07", "12:45", "1:02:03"]);
+        assert_eq!([count(1, "task"), count(0, "task")], ["1 task", "0 tasks"]);
+    }
+
+    #[test]
+    fn many_names_are_cut_to_a_readable_few() {
+        let told = |all: &[&str]| names(all).to_string();
+        assert_eq!(told(&["a"]), "a");
+        assert_eq!(told(&["a", "b"]), "a and b");
+        assert_eq!(told(&["a", "b", "c", "d"]), "a, b, c and d");
+        assert_eq!(told(&["a", "b", "c", "d", "e"]), "a, b, c, d and e");
+        assert_eq!(told(&["a", "b", "c", "d", "e", "f"]), "a, b, c and 3 more");
+    }
+}
