@@ -90,7 +90,7 @@ fn whoever_ignores_sigint_gets_sigterm_and_then_sigkill() {
 }
 
 #[test]
-fn as_pid_one_without_handlers_the_action_outlives_the_runner_and_post_overlaps_it() {
+fn being_pid_one_without_handlers_the_action_outlives_the_runner_and_post_overlaps_it() {
     if !can_be_pid_one() {
         return;
     }
@@ -99,7 +99,7 @@ fn as_pid_one_without_handlers_the_action_outlives_the_runner_and_post_overlaps_
         r#"case $0 in *-post) echo post; exit 0;; esac
 echo "pid $$"; exec tail -f "$GITHUB_WORKSPACE/in" > "$GITHUB_WORKSPACE/out""#,
     );
-    let runner = Runner::of(&path).pid_one().file("in", "").ladder(QUICK);
+    let runner = Runner::of(&path).being_pid_one().file("in", "").ladder(QUICK);
     let out = runner.folder("workspace").join("out");
     let begun = {
         let out = out.clone();
@@ -121,12 +121,12 @@ echo "pid $$"; exec tail -f "$GITHUB_WORKSPACE/in" > "$GITHUB_WORKSPACE/out""#,
 }
 
 #[test]
-fn as_pid_one_with_a_handler_the_action_hears_the_runner() {
+fn being_pid_one_with_a_handler_the_action_hears_the_runner() {
     if !can_be_pid_one() {
         return;
     }
     let (_folder, path) = script(r"trap 'echo undone; exit 130' INT; echo ready; while :; do sleep 0.05; done");
-    let ran = Runner::of(&path).pid_one().cancel(Trigger::Printed("ready".to_owned())).main();
+    let ran = Runner::of(&path).being_pid_one().cancel(Trigger::Printed("ready".to_owned())).main();
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), "ready\nundone\n"));
 }
 

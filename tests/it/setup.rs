@@ -1,7 +1,5 @@
 //! What the set-up (`tests/setup/`) has brought onto this machine. A test that cannot run says why, in the open.
 
-#![allow(clippy::print_stderr, reason = "a skip is said aloud")]
-
 use std::path::{Path, PathBuf};
 
 /// Where the component is (`engine`, `image`, `venv`, `registry`, `sshd`); else prints the skip, which nextest is told to show.

@@ -148,7 +148,7 @@ impl Runner {
 
     /// Runs the program as PID 1 of a namespace of its own.
     #[must_use]
-    pub fn pid_one(mut self) -> Self {
+    pub fn being_pid_one(mut self) -> Self {
         self.program = Program::PidOne(self.folder("bin"));
         self
     }
