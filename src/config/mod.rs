@@ -1,5 +1,6 @@
 //! Settings as written (inputs, `touchdown.yml`, flags) → a valid plan. Every mistake is reported at once, before any network call.
 
+pub mod names;
 pub mod plan;
 mod service;
 mod yaml;
@@ -24,6 +25,7 @@ use service::Reader;
 pub fn of_inputs(env: &Env) -> Result<Plan, Vec<Mistake>> {
     let (inputs, origin) = (Inputs::of(env), Origin::of(env));
     let mut reader = Reader { inputs: &inputs, commit: &origin.commit, mistakes: Vec::new() };
+    reader.mistakes.extend(unknown(&inputs));
     let mode = mode(&mut reader);
     let deploys = matches!(mode, Mode::Deploy | Mode::Plan | Mode::Rehearse { .. });
     let changes = matches!(mode, Mode::Deploy | Mode::Rollback { .. });
@@ -64,6 +66,17 @@ pub fn failure(mistakes: &[Mistake]) -> Failure {
         .iter()
         .fold(Failure::config(what), |failure, mistake| failure.why(mistake.to_string()))
         .fix("nothing was touched: correct the settings and run again")
+}
+
+/// Names that are not served, each with what to write.
+fn unknown(inputs: &Inputs) -> Vec<Mistake> {
+    let later = |mistake: Mistake| {
+        if names::is_later(&mistake.name) {
+            return Mistake::new(mistake.name, "is not served yet", "remove it");
+        }
+        mistake
+    };
+    inputs.unknown(&names::SERVED).into_iter().map(later).collect()
 }
 
 /// The user's own task definition, JSON or YAML, beneath the workspace.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by failing")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so, loudly")]
 
+mod action;
 mod action_harness;
 mod action_harness_proof;
 mod aws;
