@@ -1,7 +1,6 @@
 //! `touchdown demo`: the main job on the embedded simulator, a good deploy and then a bad one that is rolled back.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::cloud::aws::AwsEndpoints;
@@ -11,6 +10,7 @@ use crate::failure::Result;
 use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs, VersionRule};
 use crate::http::Endpoints;
 use crate::report::{Report, summary};
+use crate::runner::report_file;
 use crate::simulator::fault::Fault;
 use crate::target::InFlight;
 use crate::target::ecs::EcsSettings;
@@ -19,9 +19,6 @@ use crate::values::{Digest, PinnedImage, ServiceName, Share};
 use super::context::Surroundings;
 use super::rehearse::rehearse;
 use super::tell::{Told, tell};
-
-/// Where the summaries of the demo are written, from the folder it is run in.
-const FOLDER: &str = "target/demo";
 
 /// The good deploy, then the bad one. Good means: the first is live and the second is not.
 pub(crate) async fn demo(surroundings: &Surroundings) -> u8 {
@@ -47,10 +44,9 @@ pub(crate) async fn demo(surroundings: &Surroundings) -> u8 {
 fn show(surroundings: &Surroundings, file: &str, report: &Report) {
     let markdown = summary::summary(report);
     surroundings.log.line(&format!("\n-- the job summary --\n{markdown}"));
-    let path = Path::new(FOLDER).join(format!("{file}.md"));
-    match std::fs::create_dir_all(FOLDER).and_then(|()| std::fs::write(&path, markdown)) {
-        Ok(()) => surroundings.log.line(&format!("-- also in {} --", path.display())),
-        Err(error) => surroundings.log.line(&format!("-- it could not be written to {}: {error} --", path.display())),
+    match report_file::write_demo(file, &markdown) {
+        Ok(path) => surroundings.log.line(&format!("-- also in {} --", path.display())),
+        Err(error) => surroundings.log.line(&format!("-- it could not be written: {error} --")),
     }
 }
 
