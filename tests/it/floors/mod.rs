@@ -71,7 +71,7 @@ const DOORS: &[Door] = &[
         ],
         stands_in: &["http/", "simulator/"],
     },
-    Door { leads_to: "TLS", opened_by: &["rustls", "webpki_roots", "rustls_pki_types"], stands_in: &["http/"] },
+    Door { leads_to: "TLS", opened_by: &["rustls", "tokio_rustls", "webpki_roots", "rustls_pki_types"], stands_in: &["http/"] },
     Door { leads_to: "other programs", opened_by: &["std::process::Command", "tokio::process"], stands_in: &[] },
     Door { leads_to: "the end of the process", opened_by: &["std::process::exit", "std::process::abort"], stands_in: &[] },
     Door {
