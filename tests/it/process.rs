@@ -134,3 +134,30 @@ async fn as_pid_one_it_hears_the_runner_and_leaves() {
     assert!(main.orphan.is_none(), "{}", told(&main));
     assert!(main.stdout.contains("SIGINT"), "{}", told(&main));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_scratch_image_deploys_is_cancelled_and_put_back_under_a_real_engine() {
+    let Some((docker, tag)) = crate::container::image() else {
+        crate::setup::skip("the image with the real binary", "no engine or no image: `make test` sets them up");
+        return;
+    };
+    let simulator = simulator(Duration::from_secs(20)).await;
+    let world = simulator.world();
+    let runner = step(&simulator).in_docker(&docker, &tag).cancel(Trigger::Printed("deploying".to_owned()));
+    let (main, post) = apart(move || {
+        let main = runner.main();
+        let runner = runner.without_cancel();
+        let post = runner.post(&main);
+        (main, post)
+    })
+    .await;
+    assert!(main.orphan.is_none() && main.stdout.contains("SIGINT"), "{}", told(&main));
+    assert!(post.stdout.contains("rolled back"), "{}", told(&post));
+    assert_eq!(world.serving("web"), "v1");
+
+    world.set_rollout_time(Duration::ZERO);
+    let again = step(&simulator).in_docker(&docker, &tag);
+    let live = apart(move || again.main()).await;
+    assert_eq!((live.code, live.outputs.get("outcome").map(String::as_str)), (Some(0), Some("live")), "{}", told(&live));
+    assert_eq!(world.serving("web"), "v2");
+}
