@@ -13,6 +13,7 @@ mod engine;
 mod engine_run;
 mod floors;
 mod journal;
+mod modes;
 mod process;
 mod rig;
 mod runner;
