@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cloud::aws::AwsAuth;
+use crate::cloud::aws::{AwsAuth, AwsEndpoints};
 use crate::engine::member::JobPlan;
 use crate::engine::record::{GroupPlan, OnTrouble};
 use crate::health::HealthSettings;
+use crate::http::Endpoints;
 use crate::target::{EnvChange, InFlight};
 use crate::values::{PinnedImage, ServiceName, Share};
 
@@ -29,6 +30,10 @@ pub struct Plan {
     pub environment: Option<String>,
     /// Lines a person should know before anything starts (overridden endpoints, waived health).
     pub notes: Vec<String>,
+    /// Hosts that are reached elsewhere.
+    pub endpoints: Endpoints,
+    /// AWS services that are reached elsewhere.
+    pub aws_endpoints: AwsEndpoints,
 }
 
 /// The modes of the interface.

@@ -372,7 +372,7 @@ async fn sample_until_judged(
             Verdict::Undecided { after } => after,
         };
         if tools.pace.now() > until {
-            let wrong = samples.iter().rev().find_map(|sample| sample.wrong.clone());
+            let wrong = samples.iter().rev().find_map(|sample| sample.wrong.clone().map(String::from));
             let failure = Failure::new(Kind::TimedOut, format!("{} was not proven healthy when its time was up", member.name))
                 .why(wrong.unwrap_or_else(|| "it answered well, but not for long enough".to_owned()))
                 .fix("raise `timeout`: it bounds the rollout, the health checks and the stabilisation together");

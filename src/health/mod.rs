@@ -1,6 +1,7 @@
 //! Is the new build healthy, and is it the new build? The settings, and a pure verdict over samples.
 //! It knows no platform and never waits: the engine asks `judge` and goes by the answer.
 
+mod expect;
 pub mod probe;
 pub mod verdict;
 
@@ -123,8 +124,54 @@ pub struct Sample {
     pub latency: Duration,
     /// The version the answer told, where a rule asks for one.
     pub version: Option<String>,
-    /// `None`: as expected; else expected and got in plain words.
-    pub wrong: Option<String>,
+    /// `None`: as expected.
+    pub wrong: Option<Wrong>,
+}
+
+/// How a look at the service disappointed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrong {
+    /// What code branches on.
+    pub sign: Sign,
+    /// Expected and got in plain words.
+    pub told: String,
+}
+
+/// What sort of wrong it was, from the name to the version: the further down, the more of the service works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sign {
+    /// The name does not resolve.
+    Name,
+    /// We do not go there: a metadata address, a redirect to another host.
+    Refused,
+    /// No connection.
+    Connection,
+    /// The certificate or the handshake.
+    Certificate,
+    /// No answer in time.
+    Silence,
+    /// The answer broke off or was not HTTP.
+    Broken,
+    /// This status code.
+    Status(u16),
+    /// The body or a header.
+    Content,
+    /// Another build answered.
+    Version,
+}
+
+impl std::ops::Deref for Wrong {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.told
+    }
+}
+
+impl From<Wrong> for String {
+    fn from(wrong: Wrong) -> String {
+        wrong.told
+    }
 }
 
 /// What the samples so far say.

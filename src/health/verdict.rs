@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::failure::{Failure, Kind};
 
-use super::{Baseline, HealthSettings, Sample, Verdict};
+use super::{Baseline, HealthSettings, Sample, Sign, Verdict, Wrong};
 
 /// Pause between the confirming answers after the first healthy one.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ pub fn judge(samples: &[Sample], settings: &HealthSettings) -> Verdict {
         return Verdict::Undecided { after: confirm.max(Duration::from_secs(1)).min(settings.stabilize - held) };
     }
     match (settings.max_latency, percentile(healthy, 95)) {
-        (Some(limit), slowest) if slowest > limit => Verdict::Unhealthy(too_slow(slowest, limit)),
+        (Some(limit), slowest) if slowest > limit => Verdict::Unhealthy(too_slow(healthy, slowest, limit)),
         (_, slowest) => Verdict::Healthy { proof: proof(healthy, slowest, settings) },
     }
 }
@@ -52,10 +52,10 @@ pub fn judge_rollback(baseline: &Baseline, samples: &[Sample], settings: &Health
         },
         Baseline::Healthy { version: Some(was) } => {
             let compared: Vec<Sample> = samples.iter().map(|sample| compared(sample, was)).collect();
-            with_line(judge(&compared, &relaxed), format!("version {was}, as before the deploy"))
+            restored(judge(&compared, &relaxed), Some(format!("version {was}, as before the deploy")))
         }
-        Baseline::Healthy { version: None } => with_line(judge(samples, &relaxed), "healthy, as before the deploy".to_owned()),
-        Baseline::Unknown => judge(samples, &relaxed),
+        Baseline::Healthy { version: None } => restored(judge(samples, &relaxed), Some("healthy, as before the deploy".to_owned())),
+        Baseline::Unknown => restored(judge(samples, &relaxed), None),
     }
 }
 
@@ -64,7 +64,7 @@ pub fn baseline(sample: Option<&Sample>) -> Baseline {
     match sample {
         None => Baseline::Unknown,
         Some(Sample { wrong: None, version, .. }) => Baseline::Healthy { version: version.clone() },
-        Some(Sample { wrong: Some(how), .. }) => Baseline::Unhealthy { how: how.clone() },
+        Some(Sample { wrong: Some(how), .. }) => Baseline::Unhealthy { how: how.told.clone() },
     }
 }
 
@@ -80,18 +80,26 @@ fn compared(sample: &Sample, was: &str) -> Sample {
     let wrong = match (&sample.wrong, &sample.version) {
         (Some(wrong), _) => Some(wrong.clone()),
         (None, Some(version)) if version == was => None,
-        (None, other) => Some(format!("expected version {was}, as before the deploy, got {}", other.as_deref().unwrap_or("none"))),
+        (None, other) => {
+            let told = format!("expected version {was}, as before the deploy, got {}", other.as_deref().unwrap_or("none"));
+            Some(Wrong { sign: Sign::Version, told })
+        }
     };
     Sample { wrong, ..sample.clone() }
 }
 
-fn with_line(verdict: Verdict, line: String) -> Verdict {
+/// The verdict over a release, said of one that was put back.
+fn restored(verdict: Verdict, line: Option<String>) -> Verdict {
     match verdict {
         Verdict::Healthy { mut proof } => {
-            proof.push(line);
+            proof.extend(line);
             Verdict::Healthy { proof }
         }
-        other => other,
+        Verdict::Unhealthy(failure) => {
+            let what = "what served before the deploy is not healthy again".to_owned();
+            Verdict::Unhealthy(Failure { what, ..failure })
+        }
+        Verdict::Undecided { after } => Verdict::Undecided { after },
     }
 }
 
@@ -116,44 +124,70 @@ fn broken_while_stable(samples: &[Sample], settings: &HealthSettings) -> Option<
 }
 
 fn failure(samples: &[Sample], settings: &HealthSettings) -> Failure {
-    let wrong: Vec<&Sample> = samples.iter().filter(|sample| sample.wrong.is_some()).collect();
-    let told = wrong.last().and_then(|sample| sample.wrong.clone()).unwrap_or_default();
-    let first = samples.first().map(|sample| sample.at).unwrap_or_default();
-    let since = samples.last().map(|sample| sample.at.since(first)).unwrap_or_default();
+    let wrong: Vec<(&Sample, &Wrong)> = samples.iter().filter_map(|sample| Some((sample, sample.wrong.as_ref()?))).collect();
+    let failure = Failure::new(Kind::Unhealthy, "the new release is not healthy");
+    let (Some((first, _)), Some((last, told))) = (wrong.first(), wrong.last()) else { return failure };
     let counted = format!(
-        "{} of {} checks over {} were wrong (latency: half within {}, 95 % within {})",
+        "{} of {} checks were wrong since {} (over {}); {}",
         wrong.len(),
         samples.len(),
-        seconds(since),
-        seconds(percentile(samples, 50)),
-        seconds(percentile(samples, 95)),
+        first.at.rfc3339(),
+        seconds(last.at.since(first.at)),
+        latencies(samples),
     );
-    Failure::new(Kind::Unhealthy, "the new release is not healthy").why(told.clone()).why(counted).fix(remedy(&told, settings))
+    let others = sorts(&wrong).into_iter().filter(|(_, other)| other.sign != told.sign);
+    let earlier = others.map(|(count, other)| format!("{count} times before: {}", other.told));
+    let failure = failure.why(told.told.clone()).why(counted);
+    earlier.fold(failure, Failure::why).fix(remedy(told, settings))
 }
 
-fn remedy(told: &str, settings: &HealthSettings) -> String {
-    let remedies = [
-        (
-            "version",
-            "the old build still answers, or the release tells another version: compare `health.version` with what the image was built from",
-        ),
-        ("404", "check `health.path`: the service answers, but not there"),
-        ("resolve", "check the address: the name is not in DNS"),
-        ("certificate", "check the certificate of the address, or set SSL_CERT_FILE for a company's own root"),
-        ("refused", "check the container's port and the security groups"),
-        ("no answer", "check the container's port, the security groups, and whether the service needs longer to start (`health.retries`)"),
-    ];
-    let found = remedies.iter().find(|(sign, _)| told.contains(sign)).map(|(_, remedy)| *remedy);
-    found.map_or_else(
-        || format!("look at the service's log; if it only needs longer to start, raise `health.retries` (now {})", settings.retries),
-        str::to_owned,
-    )
+/// How often each sort of wrong came, with its last text; at most four.
+fn sorts<'a>(wrong: &[(&'a Sample, &'a Wrong)]) -> Vec<(usize, &'a Wrong)> {
+    let mut sorts: Vec<(usize, &Wrong)> = Vec::new();
+    for (_, wrong) in wrong {
+        match sorts.iter_mut().find(|(_, known)| known.sign == wrong.sign) {
+            Some(known) => *known = (known.0 + 1, wrong),
+            None => sorts.push((1, wrong)),
+        }
+    }
+    sorts.truncate(4);
+    sorts
 }
 
-fn too_slow(slowest: Duration, limit: Duration) -> Failure {
+fn latencies(samples: &[Sample]) -> String {
+    let answered = |sign: Sign| matches!(sign, Sign::Status(_) | Sign::Content | Sign::Version);
+    let answers: Vec<Sample> =
+        samples.iter().filter(|sample| sample.wrong.as_ref().is_none_or(|wrong| answered(wrong.sign))).cloned().collect();
+    if answers.is_empty() {
+        return "none was answered".to_owned();
+    }
+    format!("half were answered within {}, 95 % within {}", seconds(percentile(&answers, 50)), seconds(percentile(&answers, 95)))
+}
+
+fn remedy(wrong: &Wrong, settings: &HealthSettings) -> String {
+    let retries = settings.retries;
+    match wrong.sign {
+        Sign::Name => "check the address: its name is not in DNS, or not yet".to_owned(),
+        Sign::Refused => "name the address itself in `health.url`: redirects are followed on the same scheme, host and port, and metadata addresses are never asked".to_owned(),
+        Sign::Certificate => "renew or correct the certificate of the address, or set SSL_CERT_FILE for a company's own root".to_owned(),
+        Sign::Connection => "check that the container listens on the port it names, and on 0.0.0.0, and that the security groups let this machine in".to_owned(),
+        Sign::Silence => {
+            format!("check the port and the security groups; if the service only needs longer, raise `health.timeout` or `health.retries` (now {retries})")
+        }
+        Sign::Version => "the old build still answers, or the release tells another version: compare `health.version` with what the image was built from".to_owned(),
+        Sign::Status(404) => "check `health.path`: something answers, but not there".to_owned(),
+        Sign::Status(401 | 403) => "name a `health.path` that asks for no credentials".to_owned(),
+        Sign::Content => "compare what it answers with `health.body`, `health.json` and `health.header`".to_owned(),
+        Sign::Status(_) | Sign::Broken => {
+            format!("look at the service's log; if it only needs longer to start, raise `health.retries` (now {retries})")
+        }
+    }
+}
+
+fn too_slow(healthy: &[Sample], slowest: Duration, limit: Duration) -> Failure {
     Failure::new(Kind::Unhealthy, "the new release is too slow")
-        .why(format!("95 % of the answers took up to {}, the limit is {}", seconds(slowest), seconds(limit)))
-        .fix("find what makes it slow, or raise `health.max-latency`")
+        .why(format!("95 % of its {} answers took up to {}, the limit is {}", healthy.len(), seconds(slowest), seconds(limit)))
+        .fix("find what makes it slow, raise `health.max-latency`, or set `stabilize` so that one slow answer among many counts less")
 }
 
 fn proof(healthy: &[Sample], slowest: Duration, settings: &HealthSettings) -> Vec<String> {

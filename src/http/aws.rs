@@ -54,12 +54,36 @@ impl Connector {
     }
 }
 
-/// AWS throttles with 400 and a type that says so, or with 429 and 503.
-/// <https://docs.aws.amazon.com/general/latest/gr/api-retries.html> (2026-11)
+/// AWS throttles with 400 and an error type that says so, or with 429 and 503. Only the type counts: a message may say anything.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html> (2026-11)
 pub fn throttled(answer: &Answer) -> bool {
-    const NAMES: [&[u8]; 4] = [b"Throttl", b"TooManyRequests", b"RequestLimitExceeded", b"SlowDown"];
-    let start = &answer.body[..answer.body.len().min(2048)];
-    answer.status >= 400 && NAMES.iter().any(|name| start.windows(name.len()).any(|window| window == *name))
+    const NAMES: [&str; 9] = [
+        "Throttl",
+        "EC2Throttled",
+        "TooManyRequests",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "ProvisionedThroughputExceeded",
+        "BandwidthLimitExceeded",
+        "PriorRequestNotComplete",
+        "SlowDown",
+    ];
+    answer.status >= 400 && error_type(answer).is_some_and(|told| NAMES.iter().any(|name| told.starts_with(name)))
+}
+
+/// `ThrottlingException` of `com.amazonaws.ecs#ThrottlingException:http://…`, from the header, the JSON or the XML.
+fn error_type(answer: &Answer) -> Option<String> {
+    let header = answer.headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let told = header.or_else(|| {
+        let body = std::str::from_utf8(&answer.body).ok()?;
+        if let Ok(json) = serde_json::from_str::<serde_json::Value>(body) {
+            return ["__type", "code"].iter().find_map(|key| json.get(key)?.as_str().map(str::to_owned));
+        }
+        let (_, rest) = body.split_once("<Code>")?;
+        rest.split_once("</Code>").map(|(code, _)| code.to_owned())
+    })?;
+    let named = told.rsplit('#').next().unwrap_or_default();
+    Some(named.split(':').next().unwrap_or_default().to_owned())
 }
 
 fn connector_error(cause: NoAnswer) -> ConnectorError {

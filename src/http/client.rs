@@ -1,6 +1,7 @@
-//! How the client is made: one TLS stack with compiled-in roots, proxies from the variables handed in, redirects never followed.
+//! How the client for the clouds' APIs is made: one TLS stack with compiled-in roots, redirects never followed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
@@ -9,13 +10,21 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::failure::{Failure, Result};
 
-/// The user agent of every request.
-const AGENT: &str = concat!("touchdown/", env!("CARGO_PKG_VERSION"));
+use super::proxy::Proxies;
 
-/// A builder with everything that all clients share.
-pub(super) fn builder(tls: &ClientConfig, environment: &BTreeMap<String, String>) -> Result<reqwest::ClientBuilder> {
-    let builder = reqwest::Client::builder().user_agent(AGENT).redirect(Policy::none()).no_proxy().tls_backend_preconfigured(tls.clone());
-    proxies(environment)?.into_iter().try_fold(builder, |builder, proxy| Ok(builder.proxy(proxy)))
+/// The user agent of every request.
+pub(super) const AGENT: &str = concat!("touchdown/", env!("CARGO_PKG_VERSION"));
+/// Bounds a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Connections that idle longer are not used again: a server that hung up meanwhile would make a changing request look lost.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// The client.
+pub(super) fn client(tls: &ClientConfig, proxies: Proxies) -> Result<reqwest::Client> {
+    let proxy = reqwest::Proxy::custom(move |url| proxies.for_url(url).cloned());
+    let builder = reqwest::Client::builder().user_agent(AGENT).redirect(Policy::none()).no_proxy().proxy(proxy);
+    let builder = builder.tls_backend_preconfigured(tls.clone()).connect_timeout(CONNECT).pool_idle_timeout(IDLE);
+    builder.build().map_err(|error| Failure::bug("the HTTP client cannot be made").why(error.to_string()))
 }
 
 /// The compiled-in roots, and those of `SSL_CERT_FILE` for companies whose proxy signs everything anew.
@@ -37,23 +46,4 @@ pub(super) fn tls(environment: &BTreeMap<String, String>) -> Result<ClientConfig
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let versions = versions.map_err(|error| Failure::bug("TLS cannot be set up").why(error.to_string()))?;
     Ok(versions.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// `https_proxy` and `http_proxy`, lower case first, with `no_proxy`; loopback is never proxied.
-fn proxies(environment: &BTreeMap<String, String>) -> Result<Vec<reqwest::Proxy>> {
-    let value = |name: &str| {
-        let upper = name.to_uppercase();
-        [name, upper.as_str()].into_iter().find_map(|name| environment.get(name)).filter(|value| !value.is_empty())
-    };
-    let direct = format!("localhost,127.0.0.0/8,::1,{}", value("no_proxy").map_or("", String::as_str));
-    let direct = || reqwest::NoProxy::from_string(&direct);
-    let unusable = |name: &str| Failure::config(format!("{name} cannot be used")).fix("write it as http://host:port");
-    let mut proxies = Vec::new();
-    if let Some(url) = value("https_proxy") {
-        proxies.push(reqwest::Proxy::https(url).map_err(|_| unusable("https_proxy"))?.no_proxy(direct()));
-    }
-    if let Some(url) = value("http_proxy") {
-        proxies.push(reqwest::Proxy::http(url).map_err(|_| unusable("http_proxy"))?.no_proxy(direct()));
-    }
-    Ok(proxies)
 }

@@ -4,7 +4,11 @@
 pub mod aws;
 mod client;
 pub mod docker;
+mod line;
+mod lookup;
+mod proxy;
 mod visit;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,16 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Result};
 use crate::values::Address;
 
+use proxy::Proxies;
+
 /// Tries after the first.
 const TRIES: usize = 4;
-/// Bounds a connection, a reading and a changing request.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Bounds a reading and a changing request.
 const READ: Duration = Duration::from_secs(30);
 const CHANGE: Duration = Duration::from_secs(20);
 /// The largest answer that is read.
@@ -37,16 +43,17 @@ pub enum Intent {
     Change,
 }
 
-/// Where hosts are reached instead of their own address, from `TOUCHDOWN_ENDPOINT_<HOST>`; keys are lower-case host names.
-#[derive(Debug, Clone, Default)]
+/// Where hosts are reached instead of their own address: by host as `TOUCHDOWN_ENDPOINT_<HOST>` writes it, in capitals,
+/// dots and hyphens as underscores.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints(pub BTreeMap<String, String>);
 
 /// Held before every changing request of `main`: once the post step has made the file, nothing changes any more.
 #[derive(Debug, Clone, Default)]
 pub struct Fence(pub Option<PathBuf>);
 
-/// How the client is made.
-#[derive(Debug, Clone)]
+/// How the client is made. It has no `Debug`: a proxy's address may hold a password.
+#[derive(Clone)]
 pub struct Options {
     /// Times retries; requests themselves get `Clock::patience`.
     pub clock: Clock,
@@ -59,16 +66,16 @@ pub struct Options {
 }
 
 /// The client. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Http {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     options: Options,
     client: reqwest::Client,
     tls: rustls::ClientConfig,
+    proxies: Proxies,
 }
 
 /// A whole answer.
@@ -100,11 +107,9 @@ impl Http {
     /// Makes the client. Fails when `SSL_CERT_FILE` or a proxy variable cannot be used.
     pub fn new(options: Options) -> Result<Self> {
         let tls = client::tls(&options.environment)?;
-        let client = client::builder(&tls, &options.environment)?
-            .connect_timeout(CONNECT)
-            .build()
-            .map_err(|error| Failure::bug("the HTTP client cannot be made").why(error.to_string()))?;
-        Ok(Self { shared: Arc::new(Shared { options, client, tls }) })
+        let proxies = Proxies::of(&options.environment)?;
+        let client = client::client(&tls, proxies.clone())?;
+        Ok(Self { shared: Arc::new(Shared { options, client, tls, proxies }) })
     }
 
     /// Sends `request` by the policy of `intent` and reads the whole answer (at most 8 MiB).
@@ -152,22 +157,54 @@ impl Http {
     }
 
     async fn exchange(&self, request: &http::Request<Bytes>) -> Result<Answer, NoAnswer> {
-        let (url, host) = self.shared.options.endpoints.route(request.uri());
-        let mut outgoing =
-            self.shared.client.request(request.method().clone(), url).headers(request.headers().clone()).body(request.body().clone());
-        if let Some(host) = host {
-            outgoing = outgoing.header(http::header::HOST, host);
+        let (url, authority) = self.shared.options.endpoints.route(request.uri());
+        let mut headers = request.headers().clone();
+        if let Some(authority) = authority.and_then(|authority| HeaderValue::from_str(&authority).ok()) {
+            headers.insert(http::header::HOST, authority);
         }
-        let response = outgoing.send().await.map_err(|error| visit::no_answer(&error))?;
+        let outgoing = self.shared.client.request(request.method().clone(), url).headers(headers).body(request.body().clone());
+        let mut response = outgoing.send().await.map_err(|error| no_answer(error, request.uri()))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = visit::body(response, LARGEST_ANSWER).await.map_err(|error| NoAnswer::Lost(visit::plain(&error)))?;
-        Ok(Answer { status, headers, body })
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer::Lost(words::plain(&error.without_url())))? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(NoAnswer::Lost(format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, headers, body: body.freeze() })
     }
 
     /// The clock retries run on.
     pub fn clock(&self) -> &Clock {
         &self.shared.options.clock
     }
+}
+
+/// Whether the request certainly did not arrive.
+fn no_answer(error: reqwest::Error, uri: &http::Uri) -> NoAnswer {
+    let host = uri.host().unwrap_or_default();
+    let (name_unknown, not_sent) = (error.is_dns(), error.is_connect() || error.is_builder());
+    let why = words::plain(&error.without_url());
+    match (name_unknown, not_sent) {
+        (true, _) => NoAnswer::NotSent(format!("{host} does not resolve: {why}")),
+        (false, true) => NoAnswer::NotSent(format!("{host}: {why}")),
+        (false, false) => NoAnswer::Lost(format!("{host}: {why}")),
+    }
+}
+
+/// `Basic` credentials for the user and password in `url`.
+fn basic_credentials(url: &url::Url) -> Result<Option<HeaderValue>, VisitError> {
+    use base64::Engine as _;
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(None);
+    }
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+    let pair = [decoded(url.username()), decoded(url.password().unwrap_or_default())].join(&b':');
+    let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let mut value = HeaderValue::from_str(&value).map_err(|_| VisitError::Refused("its password cannot be sent".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 /// Seconds of a `Retry-After`, at most a minute.
@@ -178,15 +215,25 @@ fn retry_after(answer: &Answer) -> Option<Duration> {
 
 impl Fence {
     fn stands(&self) -> bool {
-        self.0.as_ref().is_some_and(|file| file.exists())
+        // Where it cannot be told, it stands: two writers are worse than one that stops.
+        self.0.as_ref().is_some_and(|file| !matches!(file.try_exists(), Ok(false)))
     }
 }
 
 impl Endpoints {
+    /// `RUN_GOOGLEAPIS_COM` of `run.googleapis.com`.
+    pub fn key(host: &str) -> String {
+        host.to_uppercase().replace(['.', '-'], "_")
+    }
+
+    /// Where `host` is reached instead of its own address.
+    pub fn of(&self, host: &str) -> Option<&str> {
+        self.0.get(&Self::key(host)).map(String::as_str)
+    }
+
     /// Where `uri` is really reached, and the `Host` header to send when that is elsewhere.
     fn route(&self, uri: &http::Uri) -> (String, Option<String>) {
-        let host = uri.host().unwrap_or_default().to_lowercase();
-        match self.0.get(&host) {
+        match self.of(uri.host().unwrap_or_default()) {
             None => (uri.to_string(), None),
             Some(base) => {
                 let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -211,6 +258,8 @@ pub struct Visit {
     pub body: Option<String>,
     /// Bounds the whole visit, on the clock.
     pub timeout: Duration,
+    /// Statuses that are asked for, as inclusive ranges: a redirect among them is the answer and is not followed.
+    pub wanted: Vec<(u16, u16)>,
 }
 
 /// What a visit brought.
@@ -220,7 +269,7 @@ pub enum Visited {
     Answered {
         /// The answer.
         answer: Answer,
-        /// From the first byte sent to the last byte read, on the clock.
+        /// From the first byte sent to the last byte read, on the clock; without looking up, connecting and shaking hands.
         latency: Duration,
     },
     /// None.
@@ -244,6 +293,15 @@ pub enum VisitError {
     Broken(String),
 }
 
+impl VisitError {
+    /// The text, whatever sort it is of.
+    pub(crate) fn why(self) -> String {
+        match self {
+            Self::Dns(why) | Self::Refused(why) | Self::Connect(why) | Self::Tls(why) | Self::Timeout(why) | Self::Broken(why) => why,
+        }
+    }
+}
+
 impl NoAnswer {
     /// As a failure of `what`.
     pub fn into_failure(self, what: impl Into<String>) -> Failure {
@@ -265,3 +323,9 @@ impl std::fmt::Display for NoAnswer {
 }
 
 impl std::error::Error for NoAnswer {}
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http").finish_non_exhaustive()
+    }
+}

@@ -1,15 +1,14 @@
-//! A single health request on a connection of its own, to an address that was looked at first.
+//! A single health request: where it goes, and which redirects it follows. It knows no expectations but which statuses are wanted.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
 
-use super::{Answer, Http, NoAnswer, Visit, VisitError, Visited, client};
+use super::line::{Deadline, Destination, Exchange};
+use super::{Answer, Http, Visit, VisitError, Visited, basic_credentials, client, words};
 
-/// How much of a body is read.
-const BODY: usize = 64 * 1024;
 /// How many redirects are followed, on the same scheme, host and port.
 const REDIRECTS: usize = 5;
 
@@ -17,125 +16,114 @@ impl Http {
     /// One request on a connection of its own, for health: nothing is reused, nothing retried. See [`Visit`].
     pub async fn visit(&self, visit: Visit) -> Visited {
         let began = Instant::now();
-        let patience = self.clock().patience(visit.timeout);
-        let answered = match tokio::time::timeout(patience, self.follow(&visit)).await {
-            Ok(answered) => answered,
-            Err(_) => Err(VisitError::Timeout(format!("no answer within {}", humantime::format_duration(visit.timeout)))),
-        };
-        match answered {
-            Ok(answer) => Visited::Answered { answer, latency: began.elapsed().mul_f64(self.clock().factor()) },
-            Err(error) => Visited::Failed(error),
-        }
-    }
-
-    async fn follow(&self, visit: &Visit) -> Result<Answer, VisitError> {
-        let base = Url::parse(&visit.address.url).map_err(|error| VisitError::Refused(format!("{}: {error}", visit.address.url)))?;
-        let mut url = base.join(&visit.path).map_err(|error| VisitError::Refused(format!("{}: {error}", visit.path)))?;
-        for _ in 0..=REDIRECTS {
-            let answer = self.once_to(visit, &url).await?;
-            let Some(location) = answer.headers.get(http::header::LOCATION).filter(|_| (300..400).contains(&answer.status)) else {
-                return Ok(answer);
-            };
-            let next = location.to_str().ok().and_then(|location| url.join(location).ok());
-            match next.filter(|next| next.origin() == base.origin()) {
-                Some(next) => url = next,
-                None => return Err(VisitError::Refused("it redirects to another host, which is not followed".to_owned())),
+        let visited = self.follow(&visit).await;
+        let milliseconds = began.elapsed().as_millis();
+        let path = visit.path.split('?').next().unwrap_or_default();
+        match visited {
+            Ok((answer, latency)) => {
+                tracing::debug!(method = %visit.method, path, status = answer.status, milliseconds, "visit");
+                Visited::Answered { answer, latency: latency.mul_f64(self.clock().factor()) }
+            }
+            Err(error) => {
+                tracing::debug!(method = %visit.method, path, ?error, milliseconds, "visit");
+                Visited::Failed(error)
             }
         }
-        Err(VisitError::Refused(format!("more than {REDIRECTS} redirects")))
     }
 
-    async fn once_to(&self, visit: &Visit, url: &Url) -> Result<Answer, VisitError> {
-        let named = url.host_str().unwrap_or_default().to_lowercase();
-        let host = visit.address.via.clone().unwrap_or_else(|| named.clone()).to_lowercase();
-        let endpoints = &self.shared.options.endpoints.0;
-        let overridden = endpoints.get(&host).or_else(|| endpoints.get(&named));
-        let builder =
-            client::builder(&self.shared.tls, &self.shared.options.environment).map_err(|failure| VisitError::Refused(failure.what))?;
-        let mut builder = builder.pool_max_idle_per_host(0);
-        let mut target = url.clone();
-        if let Some(base) = overridden {
-            let path = &url[url::Position::BeforePath..];
-            target =
-                Url::parse(&format!("{}{path}", base.trim_end_matches('/'))).map_err(|error| VisitError::Refused(error.to_string()))?;
-        } else {
-            let addresses = resolve(&host, url.port_or_known_default().unwrap_or(443)).await?;
-            builder = builder.resolve_to_addrs(&named, &addresses);
+    async fn follow(&self, visit: &Visit) -> Result<(Answer, Duration), VisitError> {
+        let base = whole(visit)?;
+        let deadline = Deadline::new(self.clock().patience(visit.timeout), visit.timeout);
+        let exchange = Exchange { tls: &self.shared.tls, proxies: &self.shared.proxies, deadline };
+        let (mut url, mut method, mut body) = (base.clone(), visit.method.clone(), visit.body.clone());
+        let mut took = Duration::ZERO;
+        for _ in 0..=REDIRECTS {
+            let request = request(visit, &url, &method, body.as_deref())?;
+            let (answer, latency) = self.once_to(visit, &url, &exchange, request).await?;
+            took += latency;
+            let Some(next) = redirect(&answer, &url, &visit.wanted) else { return Ok((answer, took)) };
+            url = next?;
+            if url.origin() != base.origin() {
+                let there = words::short(&url[..url::Position::AfterPath]);
+                return Err(VisitError::Refused(format!("it redirects to {there}, which is not followed: scheme, host or port differ")));
+            }
+            (method, body) = after(answer.status, method, body);
         }
-        let client = builder.build().map_err(|error| VisitError::Broken(plain(&error)))?;
-        let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        let mut request = client.request(visit.method.clone(), target).header(http::header::HOST, authority);
-        for (name, value) in &visit.headers {
-            request = request.header(name, value);
-        }
-        let request = match &visit.body {
-            Some(body) => request.body(body.clone()),
-            None => request,
+        Err(VisitError::Refused(format!("it redirects more than {REDIRECTS} times")))
+    }
+
+    async fn once_to(
+        &self,
+        visit: &Visit,
+        url: &Url,
+        exchange: &Exchange<'_>,
+        request: http::Request<Bytes>,
+    ) -> Result<(Answer, Duration), VisitError> {
+        let named = url.host_str().unwrap_or_default();
+        // Who writes an address instead of a name means that address.
+        let literal = !matches!(url.host(), Some(url::Host::Domain(_)));
+        let dial = visit.address.via.as_deref().filter(|_| !literal).unwrap_or(named);
+        let endpoints = &self.shared.options.endpoints;
+        let Some(base) = endpoints.of(dial).or_else(|| endpoints.of(named)) else {
+            return exchange.send(&Destination { url, dial }, request).await;
         };
-        let response = request.send().await.map_err(|error| visit_error(&error))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = body(response, BODY).await.map_err(|error| VisitError::Broken(plain(&error)))?;
-        Ok(Answer { status, headers, body })
+        let elsewhere = Url::parse(base).map_err(|error| VisitError::Refused(format!("the endpoint for {dial}: {error}")))?;
+        let mut request = request;
+        let path = format!("{}{}", elsewhere.path().trim_end_matches('/'), request.uri());
+        *request.uri_mut() = path.parse().map_err(|_| VisitError::Refused("its path is none".to_owned()))?;
+        let dial = elsewhere.host_str().unwrap_or_default();
+        exchange.send(&Destination { url: &elsewhere, dial }, request).await
     }
 }
 
-/// The addresses of `host`, each looked at: link-local and metadata addresses are refused.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, VisitError> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let found = tokio::net::lookup_host((bare, port)).await;
-    let addresses: Vec<SocketAddr> = found.map_err(|error| VisitError::Dns(format!("{host} does not resolve: {error}")))?.collect();
-    match addresses.iter().find(|address| forbidden(address.ip())) {
-        Some(address) => Err(VisitError::Refused(format!("{host} is {}, a link-local or metadata address", address.ip()))),
-        None if addresses.is_empty() => Err(VisitError::Dns(format!("{host} has no address"))),
-        None => Ok(addresses),
+/// The path on the base; never on another host, whatever the path says.
+fn whole(visit: &Visit) -> Result<Url, VisitError> {
+    if !visit.path.starts_with('/') {
+        return Err(VisitError::Refused(format!("{:?} is no path", words::short(&visit.path))));
     }
+    let base = Url::parse(&visit.address.url).map_err(|error| VisitError::Refused(format!("its address is none: {error}")))?;
+    if !matches!(base.scheme(), "http" | "https") {
+        return Err(VisitError::Refused(format!("{} is no scheme for this", base.scheme())));
+    }
+    let whole = format!("{}{}", &base[..url::Position::BeforePath], visit.path);
+    Url::parse(&whole).map_err(|error| VisitError::Refused(format!("its path is none: {error}")))
 }
 
-/// Link-local, metadata and unspecified addresses, also as IPv4 inside IPv6.
-fn forbidden(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || v4.is_broadcast() || v4.octets() == [168, 63, 129, 16],
-        IpAddr::V6(v6) => {
-            let mapped = v6.to_ipv4_mapped().or_else(|| v6.to_ipv4().filter(|_| !v6.is_loopback()));
-            let unicast_link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
-            let metadata = v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254];
-            unicast_link_local || metadata || v6.is_unspecified() || mapped.is_some_and(|v4| forbidden(IpAddr::V4(v4)))
-        }
+fn request(visit: &Visit, url: &Url, method: &Method, body: Option<&str>) -> Result<http::Request<Bytes>, VisitError> {
+    let refused = |error: http::Error| VisitError::Refused(error.to_string());
+    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    let mut request = http::Request::builder()
+        .method(method.clone())
+        .uri(&url[url::Position::BeforePath..url::Position::AfterQuery])
+        .header(header::HOST, authority)
+        .header(header::USER_AGENT, client::AGENT)
+        .header(header::ACCEPT, "*/*")
+        .body(Bytes::from(body.unwrap_or_default().to_owned()))
+        .map_err(refused)?;
+    let headers = request.headers_mut();
+    if let Some(credentials) = basic_credentials(url)? {
+        headers.insert(header::AUTHORIZATION, credentials);
     }
+    for (name, value) in &visit.headers {
+        let name = header::HeaderName::try_from(name).map_err(|error| refused(error.into()))?;
+        headers.insert(name, HeaderValue::try_from(value).map_err(|error| refused(error.into()))?);
+    }
+    Ok(request)
 }
 
-/// Reads at most `limit` bytes of a body.
-pub(super) async fn body(mut response: reqwest::Response, limit: usize) -> Result<Bytes, reqwest::Error> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk[..chunk.len().min(limit - body.len())]);
-        if body.len() == limit {
-            break;
-        }
-    }
-    Ok(body.freeze())
+/// Where `answer` leads on to, unless its status is wanted as it is.
+fn redirect(answer: &Answer, url: &Url, wanted: &[(u16, u16)]) -> Option<Result<Url, VisitError>> {
+    let leads_on =
+        matches!(answer.status, 301 | 302 | 303 | 307 | 308) && !wanted.iter().any(|(from, to)| (*from..=*to).contains(&answer.status));
+    let location = answer.headers.get(header::LOCATION).filter(|_| leads_on)?;
+    let next = location.to_str().ok().and_then(|location| url.join(location).ok());
+    Some(next.ok_or_else(|| VisitError::Refused("it redirects to what is no address".to_owned())))
 }
 
-/// Whether the request certainly did not arrive.
-pub(super) fn no_answer(error: &reqwest::Error) -> NoAnswer {
-    if error.is_connect() || error.is_builder() { NoAnswer::NotSent(plain(error)) } else { NoAnswer::Lost(plain(error)) }
-}
-
-fn visit_error(error: &reqwest::Error) -> VisitError {
-    let why = plain(error);
-    if why.contains("certificate") || why.contains("tls") || why.contains("handshake") {
-        return VisitError::Tls(why);
-    }
-    if error.is_timeout() {
-        return VisitError::Timeout(why);
-    }
-    if error.is_connect() { VisitError::Connect(why) } else { VisitError::Broken(why) }
-}
-
-/// The innermost cause in plain words: the outer ones only say that a request failed.
-pub(super) fn plain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes: Vec<String> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    let mut plain = causes.last().cloned().unwrap_or_default();
-    crate::failure::cut(&mut plain, 200);
-    plain
+/// A form that was posted is followed by GET, as browsers do.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-15.4> (2026-11)
+fn after(status: u16, method: Method, body: Option<String>) -> (Method, Option<String>) {
+    let posted = method == Method::POST && matches!(status, 301 | 302);
+    let see_other = status == StatusCode::SEE_OTHER && method != Method::HEAD;
+    if posted || see_other { (Method::GET, None) } else { (method, body) }
 }

@@ -1,17 +1,18 @@
 //! What every mode is handed: the environment read once, the log, the clock, the client, and who is running.
 
-use std::collections::BTreeMap;
-
 use crate::clock::Clock;
+use std::sync::{Arc, Mutex};
+
 use crate::cloud::aws::AwsEndpoints;
-use crate::engine::record::Origin;
+use crate::engine::record;
 use crate::failure::Result;
 use crate::http::{Endpoints, Fence, Http, Options};
 use crate::runner::env::Env;
 use crate::runner::home::Home;
 use crate::runner::log::Log;
+use crate::runner::origin::Origin;
 use crate::runner::signals::Stop;
-use crate::values::RunId;
+use crate::values::{RunId, Secret};
 
 /// Everything a mode may use.
 #[derive(Clone)]
@@ -24,6 +25,17 @@ pub(crate) struct Context {
     pub(crate) aws: AwsEndpoints,
     pub(crate) run: RunId,
     pub(crate) nonce: String,
+    /// Credentials wait here until there is a journal by which the post step finds them.
+    pub(crate) born: Arc<Mutex<Born>>,
+}
+
+/// The newest credentials of the run.
+#[derive(Default)]
+pub(crate) struct Born {
+    /// The journal is open: they are kept at once.
+    pub(crate) kept: bool,
+    /// What is not kept yet.
+    pub(crate) newest: Option<Secret>,
 }
 
 /// What a process brings along.
@@ -39,7 +51,7 @@ pub(crate) struct Surroundings {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Overrides {
     pub(crate) aws: AwsEndpoints,
-    pub(crate) hosts: BTreeMap<String, String>,
+    pub(crate) hosts: Endpoints,
 }
 
 /// Who holds the client: main's is fenced, post's is not.
@@ -63,12 +75,9 @@ impl Context {
             Fencing::Post => None,
         };
         let environment = CLIENT.iter().filter_map(|name| Some(((*name).to_owned(), env.get(name)?.to_owned()))).collect();
-        let http = Http::new(Options { clock: clock.clone(), endpoints: Endpoints(overrides.hosts), fence: Fence(fence), environment })?;
-        let run = RunId {
-            id: env.get("GITHUB_RUN_ID").map_or_else(|| format!("local-{}", &nonce[..8]), str::to_owned),
-            attempt: env.get("GITHUB_RUN_ATTEMPT").and_then(|attempt| attempt.parse().ok()).unwrap_or(1),
-        };
-        Ok(Self { env, log, clock, stop, http, aws: overrides.aws, run, nonce })
+        let http = Http::new(Options { clock: clock.clone(), endpoints: overrides.hosts, fence: Fence(fence), environment })?;
+        let run = Origin::of(&env).run.unwrap_or_else(|| RunId { id: format!("local-{}", &nonce[..8]), attempt: 1 });
+        Ok(Self { env, log, clock, stop, http, aws: overrides.aws, run, nonce, born: Arc::default() })
     }
 
     /// Whether a post step will follow.
@@ -77,18 +86,15 @@ impl Context {
     }
 
     /// Where the run came from, for the report.
-    pub(crate) fn origin(&self, environment: Option<String>) -> Origin {
-        let get = |name: &str| self.env.get(name).unwrap_or_default().to_owned();
-        let run_url = self.env.get("GITHUB_RUN_ID").map(|run| {
-            format!("{}/{}/actions/runs/{run}/attempts/{}", get("GITHUB_SERVER_URL"), get("GITHUB_REPOSITORY"), self.run.attempt)
-        });
-        Origin {
-            repository: get("GITHUB_REPOSITORY"),
-            commit: get("GITHUB_SHA"),
-            reference: get("GITHUB_REF"),
+    pub(crate) fn origin(&self, environment: Option<String>) -> record::Origin {
+        let origin = Origin::of(&self.env);
+        record::Origin {
+            repository: origin.repository,
+            commit: origin.commit,
+            reference: origin.reference,
             environment,
-            run_url,
-            actor: self.env.get("GITHUB_ACTOR").map(str::to_owned),
+            run_url: origin.run_url,
+            actor: origin.actor,
         }
     }
 }

@@ -8,6 +8,10 @@ use crate::failure::{Failure, Kind, Result};
 use crate::runner::home::{Copy, Home};
 use crate::runner::state::{self, StateFile};
 
+use std::sync::PoisonError;
+
+use crate::values::Secret;
+
 use super::context::Context;
 
 /// What the post step finds of main's journal.
@@ -63,12 +67,38 @@ pub(crate) fn open(context: &Context) -> Result<Journal> {
     for cause in lost.iter().filter(|_| context.in_workflow()) {
         context.log.line(&format!("warning: one copy of the journal cannot be kept, the other is: {cause}"));
     }
+    keep_born(context);
     let keepers = if keepers.is_empty() { vec![Box::new(Nowhere) as Box<dyn Keeper>] } else { keepers };
     Ok(watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())))
 }
 
-/// At a terminal there is no post step: the journal lives as long as the process.
-struct Nowhere;
+/// New credentials of the run: kept once there is a journal by which the post step finds them, and removes them.
+pub(crate) fn credentials(context: &Context, credentials: &Secret) {
+    let mut born = context.born.lock().unwrap_or_else(PoisonError::into_inner);
+    if born.kept {
+        write_credentials(context, credentials);
+    } else {
+        born.newest = Some(credentials.clone());
+    }
+}
+
+fn keep_born(context: &Context) {
+    let mut born = context.born.lock().unwrap_or_else(PoisonError::into_inner);
+    born.kept = true;
+    if let Some(newest) = born.newest.take() {
+        write_credentials(context, &newest);
+    }
+}
+
+fn write_credentials(context: &Context, credentials: &Secret) {
+    let kept = Home::of(&context.env).and_then(|home| home.keep_credentials(&context.nonce, credentials.expose()));
+    if let Err(error) = kept {
+        tracing::debug!("the credentials cannot be kept for the post step: {error}");
+    }
+}
+
+/// Where there is no post step (at a terminal, in a look, in a rehearsal) the journal lives as long as the process.
+pub(crate) struct Nowhere;
 
 impl Keeper for Nowhere {
     fn keep(&mut self, _: &str, _: &str) -> std::io::Result<()> {
@@ -100,7 +130,7 @@ fn keepers(context: &Context, nonce: &str) -> (Vec<Box<dyn Keeper>>, Vec<String>
     (keepers, lost)
 }
 
-fn watched(context: &Context, journal: Journal) -> Journal {
+pub(crate) fn watched(context: &Context, journal: Journal) -> Journal {
     let log = context.log.clone();
     journal.watched(Box::new(move |entry| {
         if let Some((service, line)) = narrate::line(entry) {
@@ -136,6 +166,14 @@ pub(crate) fn main_is_alive(context: &Context, saved: &Saved) -> bool {
 pub(crate) fn raise_fence(context: &Context, saved: &Saved) {
     if let Err(error) = Home::of(&context.env).and_then(|home| home.raise_fence(&saved.nonce)) {
         context.log.line(&format!("warning: the step that still runs cannot be held off: {error}"));
+    }
+}
+
+/// Main is done: with nothing left for the post step, nothing of ours stays in `HOME` but the journal, which post removes.
+pub(crate) fn leave(context: &Context, journal: Option<&Journal>) {
+    let settled = journal.is_none_or(|journal| crate::engine::state::fold(journal.entries()).settled());
+    if settled && let Ok(home) = Home::of(&context.env) {
+        home.drop_credentials(&context.nonce);
     }
 }
 

@@ -69,13 +69,8 @@ async fn enter(context: &Context, auth: &AwsAuth, plans: &[ServicePlan], kept: O
 
 /// Rewrites the kept credentials at every renewal, for a post step that may not be given a token any more.
 fn keep(context: &Context) -> Option<Keep> {
-    let home = Home::of(&context.env).ok().filter(|_| context.in_workflow())?;
-    let nonce = context.nonce.clone();
-    Some(Arc::new(move |credentials: &Secret| {
-        if let Err(error) = home.keep_credentials(&nonce, credentials.expose()) {
-            tracing::debug!("the credentials cannot be kept for the post step: {error}");
-        }
-    }))
+    let context = context.in_workflow().then(|| context.clone())?;
+    Some(Arc::new(move |credentials: &Secret| super::keep::credentials(&context, credentials)))
 }
 
 /// The member for `plan`.

@@ -7,6 +7,7 @@ use crate::config::plan::{ImageSource, Mode, Plan, ServicePlan, TargetPlan};
 use crate::engine::journal::Journal;
 use crate::failure::{Failure, Result};
 use crate::health::{HealthAt, HealthSettings, VersionAt, VersionIs};
+use crate::http::Endpoints;
 use crate::runner::env::Env;
 use crate::simulator::Simulator;
 use crate::simulator::fault::Fault;
@@ -49,9 +50,9 @@ pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fa
     ];
     let env: Env = seen.chain(issuer).collect();
     let aws = AwsEndpoints { all: Some(endpoints.aws.clone()), ..AwsEndpoints::default() };
-    let hosts = endpoints.hosts.iter().map(|host| (host.to_lowercase(), endpoints.aws.clone())).collect();
+    let hosts = endpoints.hosts.iter().map(|host| (Endpoints::key(host), endpoints.aws.clone())).collect();
     let surroundings = Surroundings { env, clock, ..surroundings.clone() };
-    let context = Context::new(surroundings, Overrides { aws, hosts }, Fencing::Main)?;
+    let context = Context::new(surroundings, Overrides { aws, hosts: Endpoints(hosts) }, Fencing::Main)?;
     deploy::deploy(&context, &plan).await
 }
 

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+/// The arguments, the name the process was called by first.
+pub fn arguments() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
 /// A copy of the environment variables.
 #[derive(Debug, Clone, Default)]
 pub struct Env(BTreeMap<String, String>);

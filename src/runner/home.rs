@@ -11,6 +11,8 @@ use super::env::Env;
 const NAME: &str = "touchdown-";
 /// The largest file of ours that is read back, in bytes.
 const LARGEST: u64 = 1024 * 1024;
+/// The most journals that are read back; more than one already means that somebody else wrote here.
+const MOST_JOURNALS: usize = 16;
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -24,7 +26,11 @@ impl Home {
     /// The folder `HOME` names.
     pub fn of(env: &Env) -> std::io::Result<Self> {
         let home = PathBuf::from(env.get("HOME").ok_or_else(|| std::io::Error::other("HOME is not set"))?);
-        if home.is_dir() { Ok(Self(home)) } else { Err(std::io::Error::other(format!("{} is not a folder", home.display()))) }
+        if home.is_dir() {
+            return Ok(Self(home));
+        }
+        let why = "under a runner that is itself a container the folder does not reach the action";
+        Err(std::io::Error::other(format!("{} is not a folder; {why}", home.display())))
     }
 
     /// Makes and locks the journal's copy for `nonce`.
@@ -39,13 +45,14 @@ impl Home {
         let Ok(folder) = fs::read_dir(&self.0) else { return Vec::new() };
         let files = folder.filter_map(|entry| Some(entry.ok()?.path()));
         let ours = files.filter(|path| name(path).is_some_and(|name| name.starts_with(NAME) && name.ends_with(".journal")));
-        ours.filter_map(|path| read(&path)).flat_map(|text| text.lines().filter_map(pair).collect::<Vec<_>>()).collect()
+        let texts = ours.take(MOST_JOURNALS).filter_map(|path| read(&path));
+        texts.flat_map(|text| text.split('\n').filter_map(pair).collect::<Vec<_>>()).collect()
     }
 
     /// Whether somebody holds the lock on the copy for `nonce`.
     pub fn is_held(&self, nonce: &str) -> bool {
         let held = |file: File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-        File::open(self.path(nonce, "journal")).is_ok_and(held)
+        open(&self.path(nonce, "journal")).is_ok_and(held)
     }
 
     /// Where the fence of `nonce` is put up.
@@ -62,7 +69,9 @@ impl Home {
     pub fn keep_credentials(&self, nonce: &str, credentials: &str) -> std::io::Result<()> {
         let fresh = self.path(nonce, "credentials-new");
         let _ = fs::remove_file(&fresh);
-        self.create(&fresh)?.write_all(credentials.as_bytes())?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        file.write_all(credentials.as_bytes())?;
+        self.own(&fresh)?;
         fs::rename(fresh, self.path(nonce, "credentials"))
     }
 
@@ -76,9 +85,12 @@ impl Home {
         let _ = fs::remove_file(self.path(nonce, "credentials"));
     }
 
-    /// Removes everything of `nonce`.
+    /// Removes everything of `nonce`; but a fence stays up while somebody holds the journal, who may yet go on.
     pub fn clean(&self, nonce: &str) {
-        for what in ["journal", "fence", "credentials", "credentials-new"] {
+        if !self.is_held(nonce) {
+            let _ = fs::remove_file(self.fence(nonce));
+        }
+        for what in ["journal", "credentials", "credentials-new"] {
             let _ = fs::remove_file(self.path(nonce, what));
         }
     }
@@ -88,12 +100,21 @@ impl Home {
         self.0.join(format!("{NAME}{plain}.{what}"))
     }
 
-    /// A new file, 0600, owned like the folder: as root we would else leave a file nobody can delete on a self-hosted runner.
+    /// The file, made where it is not there yet, readable by its owner only.
     fn create(&self, path: &Path) -> std::io::Result<File> {
+        if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(std::io::Error::other(format!("{} is no regular file", path.display())));
+        }
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        self.own(path)?;
+        Ok(file)
+    }
+
+    /// Owned like the folder: what root leaves on a self-hosted runner nobody else can delete.
+    fn own(&self, path: &Path) -> std::io::Result<()> {
         let folder = fs::metadata(&self.0)?;
         let _ = chown(path, Some(folder.uid()), Some(folder.gid()));
-        Ok(file)
+        Ok(())
     }
 }
 
@@ -112,9 +133,18 @@ fn pair(line: &str) -> Option<(String, String)> {
     line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
 }
 
+/// A regular file of at most [`LARGEST`] bytes; what is longer was not written by us.
 fn read(path: &Path) -> Option<String> {
-    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()))?;
+    let file = open(path).ok()?;
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Opens a regular file only: opening a pipe would wait for ever.
+fn open(path: &Path) -> std::io::Result<File> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(std::io::Error::other(format!("{} is no regular file", path.display())));
+    }
+    File::open(path)
 }

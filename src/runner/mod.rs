@@ -1,10 +1,24 @@
 //! The runner boundary: the only door to the environment, to standard output and to the runner's files.
 //! Everything printed passes `log`, which disarms foreign text and knows every secret.
 
+mod command_file;
 pub mod container;
 pub mod env;
+pub mod escape;
 pub mod home;
+pub mod inputs;
 pub mod log;
+mod masks;
+pub mod mistake;
 pub mod oidc;
+pub mod origin;
+pub mod outputs;
+mod random;
+pub mod report_file;
 pub mod signals;
 pub mod state;
+pub mod summary_file;
+pub mod text;
+pub mod trace;
+pub mod workspace;
+pub mod written;

@@ -53,7 +53,7 @@ pub(crate) fn behind(state: &State, host: &str, path: &str) -> Option<usize> {
         let group = balancer.listeners.iter().find_map(|listener| listener.default.clone().filter(|group| !group.is_empty()));
         return by_group(&group?);
     }
-    if let Some(index) = state.services.iter().position(|service| service.hosts.iter().any(|one| one == host)) {
+    if let Some(index) = state.services.iter().position(|service| service.hosts.iter().any(|one| one.eq_ignore_ascii_case(host))) {
         return Some(index);
     }
     let loopback = matches!(host, "127.0.0.1" | "localhost" | "[::1]");
@@ -78,8 +78,7 @@ fn choose(service: &Service, visit: u64) -> Option<&Task> {
 
 fn say(service: &Service, task: &Task, call: &Call, broken: bool) -> Reply {
     let answers = &service.answers;
-    let known = answers.paths.iter().any(|path| *path == call.path);
-    if !known {
+    if !answers.paths.iter().any(|path| path.split('?').next() == Some(&call.path)) {
         return Reply::new(404, "application/json", json!({ "error": "no such path", "path": call.path }).to_string());
     }
     let hostile = service.hostile.as_deref();

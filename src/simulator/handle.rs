@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::clock::Timestamp;
 use crate::failure::{Failure, Result};
 use crate::simulator::ecr::Repository;
 use crate::simulator::ecs::model::{Phase, Service};
-use crate::simulator::ecs::{definitions, ensure_cluster, services};
-use crate::simulator::elb::{Listener, LoadBalancer, Rule, TargetGroup};
+use crate::simulator::ecs::{ensure_cluster, releases, views};
 use crate::simulator::fault::Fault;
 use crate::simulator::request::{Injection, OnRequest, Request, When};
-use crate::simulator::seed::{Answers, Balancer, Past, ServiceSeed};
+use crate::simulator::seed::{Answers, ServiceSeed};
+use crate::simulator::seeding;
 use crate::simulator::server::{Shared, lock};
 use crate::simulator::sts::Role;
-use crate::simulator::wire::Refusal;
-use crate::simulator::world::{Pace, State, arn, hex_of};
+use crate::simulator::world::{Pace, State, hex_of};
 
 /// The world of a running simulator. Cheap to clone; clones are the same world.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ impl World {
     pub fn add_service(&self, seed: &ServiceSeed) -> Result<()> {
         let mut state = lock(&self.shared);
         state.advance();
-        add(&mut state, seed).map_err(|refusal| {
+        seeding::add(&mut state, seed).map_err(|refusal| {
             Failure::config(format!("{}: the simulator cannot be seeded with this service", seed.name))
                 .why(format!("{}: {}", refusal.code, refusal.message))
         })
@@ -85,10 +85,12 @@ impl World {
 
     /// Sets what the application of a service says.
     pub fn set_answers(&self, service: &str, answers: Answers) {
-        self.change(service, |service| {
-            let seeded = std::mem::take(&mut service.answers.seeded);
-            service.answers = Answers { seeded, ..answers };
-        });
+        self.change(service, |service| service.answers = answers);
+    }
+
+    /// Puts this text into the message of every error of every API.
+    pub fn set_hostile_errors(&self, text: &str) {
+        lock(&self.shared).requests.hostile = Some(text.to_owned());
     }
 
     /// How long a rollout takes, from UpdateService to COMPLETED, when one batch does it. Zero: everything happens at once.
@@ -214,7 +216,8 @@ impl World {
 
     /// A service as DescribeServices shows it, with tags, without any lag; `null` when there is none.
     pub fn describe(&self, service: &str) -> Value {
-        self.look(service, |service| services::describe(service, true)).unwrap_or_default()
+        let now = lock(&self.shared).platform.clock.now();
+        self.look(service, |service| views::service(service, true, now)).unwrap_or_default()
     }
 
     /// The newest revision of a task definition family, as it is kept; `null` when there is none.
@@ -233,14 +236,20 @@ impl World {
         lines.into_iter().map(|(_, line)| line).collect()
     }
 
-    /// Somebody else deploys: a new revision that tells this version becomes the service's.
+    /// When the newest rollout that somebody asked for was completed or failed; `None` while it is in progress.
+    pub fn rollout_ended_at(&self, service: &str) -> Option<Timestamp> {
+        self.look(service, |service| service.deployments.iter().rev().find(|one| one.rollback_of.is_none()).and_then(|one| one.ended_at))
+            .flatten()
+    }
+
+    /// Somebody else deploys: a new revision, whose tasks tell the version `somebody-else`, becomes the service's.
     pub fn deploy_by_somebody_else(&self, service: &str) {
         let mut state = lock(&self.shared);
         state.advance();
         let at = state.platform.now;
         let State { services: all, platform, .. } = &mut *state;
         if let Some(service) = all.iter_mut().find(|one| one.name == service) {
-            services::deploy_by_somebody_else(service, platform, at);
+            releases::deploy_by_somebody_else(service, platform, at);
         }
     }
 
@@ -270,113 +279,4 @@ impl World {
         state.advance();
         state.service_named(service).map(|service| with(service))
     }
-}
-
-fn add(state: &mut State, seed: &ServiceSeed) -> std::result::Result<(), Refusal> {
-    let cluster = seed.cluster.rsplit('/').next().unwrap_or_default().to_owned();
-    ensure_cluster(state, &seed.region, &cluster);
-    let registered = definitions::register(state, &seed.region, &seed.task_definition())?;
-    let definition = registered.pointer("/taskDefinition/taskDefinitionArn").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut body = seed.create_service(&definition);
-    if let Some(balancers) = balance(state, seed) {
-        body["loadBalancers"] = balancers;
-    }
-    // It was made an hour ago and is at rest: its first rollout takes no time.
-    let (pace, now) = (state.platform.pace, state.platform.now);
-    state.platform.pace = Pace::of(Duration::ZERO);
-    services::create(state, &seed.region, &body)?;
-    state.platform.pace = pace;
-    let State { services: all, platform, .. } = state;
-    let Some(service) = all.last_mut() else { return Ok(()) };
-    service.hosts.clone_from(&seed.hosts);
-    service.answers = Answers { seeded: definition.clone(), ..seed.answers.clone() };
-    if seed.past == Past::NeverRan {
-        services::never_ran(service, platform, now);
-        return Ok(());
-    }
-    service.good.insert(definition.clone());
-    if let Some(definition) = platform.definition(&seed.region, &definition).cloned() {
-        let versions: Vec<String> = service.tasks.iter().map(|task| services::version_of(service, &definition, task)).collect();
-        service.tasks.iter_mut().zip(versions).for_each(|(task, version)| task.version = version);
-    }
-    Ok(())
-}
-
-/// Makes what stands before a service; gives `loadBalancers` of CreateService.
-fn balance(state: &mut State, seed: &ServiceSeed) -> Option<Value> {
-    let (kind, scheme) = match seed.balancer {
-        Balancer::Nothing => return None,
-        Balancer::Classic => {
-            let name = format!("{}-classic", seed.name);
-            return Some(json!([{ "loadBalancerName": name, "containerName": seed.container, "containerPort": seed.port }]));
-        }
-        Balancer::Public => ("application", "internet-facing"),
-        Balancer::Internal => ("application", "internal"),
-        Balancer::Network => ("network", "internet-facing"),
-    };
-    let short = if kind == "network" { "net" } else { "app" };
-    let id = state.platform.hex(16);
-    let name = format!("{}-{}", seed.name, seed.cluster.rsplit('/').next().unwrap_or_default());
-    let balancer = arn("elasticloadbalancing", &seed.region, &format!("loadbalancer/{short}/{name}/{id}"));
-    let shifts = seed.strategy != crate::simulator::seed::Strategy::Rolling;
-    let groups: Vec<String> = ["blue", "green"]
-        .iter()
-        .take(if shifts { 2 } else { 1 })
-        .map(|color| {
-            let group = target_group(state, seed, &balancer, color);
-            let arn = group.arn.clone();
-            state.platform.target_groups.push(group);
-            arn
-        })
-        .collect();
-    let listeners = listeners(state, seed, &balancer, &groups);
-    let rule = listeners.first().and_then(|listener| listener.rules.first()).map(|rule| rule.arn.clone());
-    let prefix = if scheme == "internal" { "internal-" } else { "" };
-    let dns = format!("{prefix}{name}-{}.{}.elb.amazonaws.com", &id[..8], seed.region);
-    state.platform.balancers.push(LoadBalancer { arn: balancer, name, dns, scheme, kind, listeners });
-    let mut entry = json!({ "targetGroupArn": groups[0], "containerName": seed.container, "containerPort": seed.port });
-    if let Some(other) = groups.get(1) {
-        let role = "arn:aws:iam::123456789012:role/ecs-load-balancers";
-        entry["advancedConfiguration"] = json!({ "alternateTargetGroupArn": other, "productionListenerRule": rule, "roleArn": role });
-    }
-    Some(json!([entry]))
-}
-
-fn target_group(state: &mut State, seed: &ServiceSeed, balancer: &str, color: &str) -> TargetGroup {
-    let name = format!("{}-{color}", seed.name);
-    let id = state.platform.hex(16);
-    TargetGroup {
-        arn: arn("elasticloadbalancing", &seed.region, &format!("targetgroup/{name}/{id}")),
-        name,
-        port: seed.port,
-        protocol: if seed.balancer == Balancer::Network { "TCP" } else { "HTTP" },
-        health_path: "/health".to_owned(),
-        balancer: balancer.to_owned(),
-    }
-}
-
-fn listeners(state: &mut State, seed: &ServiceSeed, balancer: &str, groups: &[String]) -> Vec<Listener> {
-    let (first, second, rule) = (state.platform.hex(16), state.platform.hex(16), state.platform.hex(16));
-    let base = balancer.replacen(":loadbalancer/", ":listener/", 1);
-    let network = seed.balancer == Balancer::Network;
-    let ruled = !network && (seed.host.is_some() || !seed.path_patterns.is_empty());
-    let rules = ruled.then(|| Rule {
-        arn: format!("{}/{first}/{rule}", balancer.replacen(":loadbalancer/", ":listener-rule/", 1)),
-        priority: 10,
-        hosts: seed.host.iter().cloned().collect(),
-        paths: seed.path_patterns.clone(),
-        target_groups: groups.to_vec(),
-    });
-    let certificate = arn("acm", &seed.region, &format!("certificate/{first}"));
-    let secure = Listener {
-        arn: format!("{base}/{first}"),
-        port: 443,
-        protocol: if network { "TLS" } else { "HTTPS" },
-        certificate: Some(certificate),
-        default: Some(if ruled { String::new() } else { groups[0].clone() }),
-        rules: rules.into_iter().collect(),
-    };
-    let plain =
-        Listener { arn: format!("{base}/{second}"), port: 80, protocol: "HTTP", certificate: None, default: None, rules: Vec::new() };
-    if network { vec![secure] } else { vec![secure, plain] }
 }

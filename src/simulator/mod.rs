@@ -12,6 +12,7 @@
 //! - Lambda lifecycle hooks (pause hooks are modelled), task sets, CodeDeploy, Express Mode, daemons API, task protection.
 //! - ECS's slowing down of restarts, spot interruptions, host maintenance, replacement of tasks that break after the rollout.
 //! - `earlySuccessCriteria`, alarms' own state, test listeners; Auto Scaling; ECR layers, manifests and scans.
+//! - StopServiceDeployment's undocumented ABORT (it does what ROLLBACK does), DRAINING services, placement by zone.
 //! - Pagination: lists are given whole, up to the vendors' limits.
 //! - Clock skew: the date of a signature is not checked, the signature itself is.
 
@@ -25,6 +26,7 @@ mod logs;
 mod oidc;
 pub mod request;
 pub mod seed;
+mod seeding;
 mod server;
 mod signature;
 mod sts;

@@ -81,6 +81,8 @@ pub(crate) struct Requests {
     pub denied: BTreeSet<String>,
     pub hook: Option<Arc<OnRequest>>,
     pub latency: Duration,
+    /// Put into the message of every error.
+    pub hostile: Option<String>,
 }
 
 impl Requests {

@@ -131,8 +131,6 @@ pub struct Answers {
     pub headers: Vec<(String, String)>,
     /// A text in the body.
     pub text: Option<String>,
-    /// ARN of the seeded task definition.
-    pub(crate) seeded: String,
 }
 
 impl Default for Answers {
@@ -147,7 +145,6 @@ impl Default for Answers {
             json: Vec::new(),
             headers: Vec::new(),
             text: None,
-            seeded: String::new(),
         }
     }
 }

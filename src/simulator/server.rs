@@ -236,21 +236,32 @@ fn dispatch(world: &Shared, call: &Call, route: &Route) -> (Reply, Duration) {
     let mut state = lock(world);
     state.advance();
     let id = state.platform.uuid();
+    let hostile = state.requests.hostile.clone();
     let reply = match route {
         Route::Oidc => {
             let State { issuer, platform, .. } = &mut *state;
             oidc::answer(issuer, platform, call)
         }
-        Route::Json { service, operation } => json_reply(json_api(&mut state, call, service, operation), &id),
-        Route::Query { service: "sts", action, form } => xml_reply(sts_api(&mut state, call, action, form), action, STS, &id),
+        Route::Json { service, operation } => json_reply(json_api(&mut state, call, service, operation).map_err(worded(hostile)), &id),
+        Route::Query { service: "sts", action, form } => {
+            xml_reply(sts_api(&mut state, call, action, form).map_err(worded(hostile)), action, STS, &id)
+        }
         Route::Query { action, form, .. } => {
             let outcome =
                 sign_in(&mut state, call, &format!("elasticloadbalancing:{action}")).and_then(|_| elb::answer(&state, action, form));
-            xml_reply(outcome, action, ELB, &id)
+            xml_reply(outcome.map_err(worded(hostile)), action, ELB, &id)
         }
         Route::App => return app::answer(&mut state, call),
     };
     (reply, Duration::ZERO)
+}
+
+/// Puts a hostile text into an error.
+fn worded(hostile: Option<String>) -> impl Fn(Refusal) -> Refusal {
+    move |refusal| match &hostile {
+        Some(hostile) => Refusal { message: format!("{} {hostile}", refusal.message), ..refusal },
+        None => refusal,
+    }
 }
 
 fn json_api(state: &mut State, call: &Call, service: &str, operation: &str) -> Outcome {

@@ -75,7 +75,8 @@ fn field<'a>(form: &'a BTreeMap<String, String>, name: &str) -> &'a str {
 fn by_web_identity(state: &mut State, form: &BTreeMap<String, String>) -> Outcome<String> {
     if !state.identities.failures.is_empty() {
         let (code, message) = state.identities.failures.remove(0);
-        let status = if code == "AccessDenied" { 403 } else { 400 };
+        let forbidden = matches!(code.as_str(), "AccessDenied" | "IDPRejectedClaim" | "RegionDisabledException");
+        let status = if forbidden { 403 } else { 400 };
         return Err(Refusal::new(&code, message).status(status));
     }
     check_parameters(form)?;

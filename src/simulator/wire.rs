@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 
@@ -65,8 +65,8 @@ pub(crate) struct Refusal {
     pub status: u16,
     pub code: String,
     pub message: String,
-    /// Further members of the body.
-    pub more: Map<String, Value>,
+    /// `resourceIds` of a ConflictException.
+    pub resources: Vec<String>,
 }
 
 /// What an operation answers with.
@@ -79,7 +79,7 @@ impl Refusal {
             "ServiceUnavailable" => 503,
             _ => 400,
         };
-        Self { status, code: code.to_owned(), message: message.into(), more: Map::new() }
+        Self { status, code: code.to_owned(), message: message.into(), resources: Vec::new() }
     }
 
     #[must_use]
@@ -104,8 +104,8 @@ pub(crate) fn json_reply(outcome: Outcome, request_id: &str) -> Reply {
         Ok(body) => Reply::new(200, content, body.to_string()),
         Err(refusal) => {
             let mut body = json!({ "__type": refusal.code, "message": refusal.message });
-            if let Some(fields) = body.as_object_mut() {
-                fields.extend(refusal.more);
+            if !refusal.resources.is_empty() {
+                body["resourceIds"] = json!(refusal.resources);
             }
             Reply::new(refusal.status, content, body.to_string()).with("x-amzn-errortype", refusal.code)
         }

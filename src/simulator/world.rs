@@ -40,7 +40,6 @@ pub(crate) struct Platform {
     pub logs: BTreeMap<(String, String, String), Vec<(Timestamp, String)>>,
     pub repositories: Vec<Repository>,
     pub job_tokens: BTreeMap<String, (String, Vec<String>)>,
-    pub job_fails: bool,
     serial: u64,
 }
 
@@ -94,7 +93,6 @@ impl State {
             logs: BTreeMap::new(),
             repositories: Vec::new(),
             job_tokens: BTreeMap::new(),
-            job_fails: false,
             serial: 0,
         };
         Self {

@@ -1,5 +1,13 @@
 //! The simulator as a client meets it: real HTTP, signed as AWS wants it.
 
+#![allow(clippy::print_stdout)]
+
+mod client;
+mod faults;
+mod interference;
+mod sign_in;
+mod strategies;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -131,6 +131,12 @@ impl Session {
         &self.region
     }
 
+    /// The same session, calling another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self { region: region.to_owned(), ..self.clone() }
+    }
+
     /// The client underneath.
     pub fn http(&self) -> &Http {
         &self.http

@@ -40,12 +40,12 @@ pub(crate) fn register(state: &mut State, region: &str, body: &Value) -> Outcome
     });
     kept.extend(added.as_object().cloned().unwrap_or_default());
     let tags = body.get("tags").and_then(Value::as_array).cloned().unwrap_or_default();
-    revisions.push(Definition { arn, body: kept.clone(), tags: tags.clone(), active: true });
+    revisions.push(Definition { arn, body: kept.clone(), tags: tags.clone(), active: true, told: None });
     Ok(with_tags(&kept, &tags))
 }
 
 fn check(body: &Value) -> Outcome<()> {
-    for key in READ_ONLY.iter().filter(|key| body.get(**key).is_some()) {
+    if let Some(key) = READ_ONLY.iter().find(|key| body.get(**key).is_some()) {
         return Err(Refusal::parameter(format!("Unknown parameter in input: \"{key}\"")));
     }
     if body.get("tags").is_some_and(|tags| tags.as_array().is_none_or(Vec::is_empty)) {
@@ -128,13 +128,12 @@ pub(crate) fn deregister(state: &mut State, region: &str, body: &Value) -> Outco
     let found = state.platform.definition(region, text(body, "taskDefinition")).map(|definition| definition.arn.clone());
     let name = found.ok_or_else(|| Refusal::client("The specified task definition does not exist."))?;
     let at = state.platform.now;
-    for definition in state.platform.definitions.values_mut().flatten().filter(|definition| definition.arn == name) {
-        definition.active = false;
-        definition.body.insert("status".to_owned(), json!("INACTIVE"));
-        definition.body.insert("deregisteredAt".to_owned(), seconds(at));
-        return Ok(json!({ "taskDefinition": definition.body }));
-    }
-    Err(Refusal::client("The specified task definition does not exist."))
+    let definition = state.platform.definitions.values_mut().flatten().find(|definition| definition.arn == name);
+    let definition = definition.ok_or_else(|| Refusal::client("The specified task definition does not exist."))?;
+    definition.active = false;
+    definition.body.insert("status".to_owned(), json!("INACTIVE"));
+    definition.body.insert("deregisteredAt".to_owned(), seconds(at));
+    Ok(json!({ "taskDefinition": definition.body }))
 }
 
 /// ListTaskDefinitions.

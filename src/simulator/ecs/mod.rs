@@ -4,6 +4,7 @@ pub(crate) mod definitions;
 pub(crate) mod deployments;
 pub(crate) mod life;
 pub(crate) mod model;
+pub(crate) mod releases;
 pub(crate) mod rollout;
 pub(crate) mod services;
 pub(crate) mod stages;
@@ -14,6 +15,7 @@ pub(crate) mod views;
 use serde_json::{Value, json};
 
 use crate::simulator::fault::Fault;
+use crate::simulator::seed::Answers;
 use crate::simulator::wire::{Outcome, Refusal, text};
 use crate::simulator::world::{Cluster, State, arn};
 
@@ -27,7 +29,7 @@ pub(crate) fn answer(state: &mut State, region: &str, operation: &str, body: &Va
         "DescribeTaskDefinition" => definitions::describe(state, region, body),
         "DeregisterTaskDefinition" => definitions::deregister(state, region, body),
         "ListTaskDefinitions" => definitions::list(state, region, body),
-        "CreateService" => services::create(state, region, body),
+        "CreateService" => services::create(state, region, body, Answers::default()),
         "UpdateService" => services::update(state, region, body),
         "DescribeServices" => services::describe_services(state, region, body),
         "ListServices" => services::list(state, region, body),

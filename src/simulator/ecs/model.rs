@@ -15,6 +15,8 @@ pub(crate) struct Definition {
     pub body: Map<String, Value>,
     pub tags: Vec<Value>,
     pub active: bool,
+    /// The version its tasks tell, whatever else says otherwise.
+    pub told: Option<String>,
 }
 
 impl Definition {
@@ -44,6 +46,8 @@ pub(crate) struct Service {
     pub events: VecDeque<(String, Timestamp, String)>,
     /// No task is started before this, after a failure.
     pub restart_at: Option<Timestamp>,
+    /// Everything due until then has been done, or waits for something else than time.
+    pub stepped_at: Timestamp,
     /// What DescribeServices still shows after a change, until when.
     pub stale: Option<(Value, Timestamp)>,
     pub fault: Fault,
@@ -52,6 +56,8 @@ pub(crate) struct Service {
     /// Task definitions known to be good.
     pub good: BTreeSet<String>,
     pub answers: Answers,
+    /// ARN of the task definition the service was made with.
+    pub seeded: String,
     /// Hosts that lead to the application besides those of the load balancer.
     pub hosts: Vec<String>,
     pub hostile: Option<String>,
@@ -62,6 +68,7 @@ pub(crate) struct Service {
 
 /// How far a service deployment is, as ECS names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::enum_variant_names, reason = "the names are the vendor's")]
 pub(crate) enum Progress {
     Pending,
     InProgress,
@@ -160,6 +167,8 @@ pub(crate) struct Deployment {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub finished_at: Option<Timestamp>,
+    /// When the rollout was completed or failed; a rollback comes after it.
+    pub ended_at: Option<Timestamp>,
     /// ListServiceDeployments does not know it before this.
     pub visible_at: Timestamp,
     pub progress: Progress,
@@ -355,7 +364,7 @@ impl Service {
             let pause = deployment.pause.as_ref().filter(|pause| pause.status == "AWAITING_ACTION").map(|pause| pause.expires);
             [deployment.due, deployment.disturb_at, stage, pause].into_iter().flatten()
         });
-        tasks.chain(primary).chain(self.restart_at).min()
+        tasks.chain(primary).chain(self.restart_at).filter(|due| *due > self.stepped_at).min()
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::simulator::ecs::life;
 use crate::simulator::ecs::model::{Deployment, Fitness, Phase, Progress, RolledBack, Rollout, Service, Task};
-use crate::simulator::ecs::{services, stages};
+use crate::simulator::ecs::{releases, stages};
 use crate::simulator::fault::Fault;
 use crate::simulator::world::Platform;
 
@@ -34,6 +34,7 @@ pub(crate) fn step(service: &mut Service, platform: &mut Platform, at: Timestamp
             break;
         }
     }
+    service.stepped_at = service.stepped_at.max(at);
 }
 
 fn schedule(service: &mut Service, platform: &mut Platform, at: Timestamp) -> bool {
@@ -82,7 +83,7 @@ fn disturb(service: &mut Service, platform: &mut Platform, at: Timestamp) -> boo
     }
     primary.disturb_at = None;
     match primary.fault {
-        Fault::Superseded => services::deploy_by_somebody_else(service, platform, at),
+        Fault::Superseded => releases::deploy_by_somebody_else(service, platform, at),
         Fault::Alarm => {
             primary.alarms.triggered = true;
             let rollback = primary.alarms.rollback;
@@ -171,7 +172,7 @@ fn start_one(service: &mut Service, platform: &mut Platform, at: Timestamp) {
     task.alternate = alternate;
     task.balanced = service.balanced();
     task.launch_type = service.settings.get("launchType").and_then(Value::as_str).unwrap_or("FARGATE").to_owned();
-    task.version = services::version_of(service, &definition, &task);
+    task.version = releases::version_of(service, &definition, &task);
     service.tasks.push(task);
 }
 
@@ -241,6 +242,7 @@ pub(crate) fn complete(service: &mut Service, platform: &mut Platform, at: Times
     let (completed, steady) = (platform.uuid(), platform.uuid());
     let Some(primary) = service.deployments.last_mut() else { return };
     primary.rollout = Rollout::Completed;
+    primary.ended_at = Some(at);
     primary.updated_at = at;
     primary.finished_at = Some(at);
     primary.progress = Progress::Successful;
@@ -276,13 +278,13 @@ pub(crate) fn fail(service: &mut Service, platform: &mut Platform, at: Timestamp
     let target = service.last_completed().map(|good| (good.revision.clone(), good.definition.clone(), good.number.clone(), good.alternate));
     let (event, name) = (platform.uuid(), service.name.clone());
     let Some(primary) = service.deployments.last_mut() else { return };
-    let words = words_of(primary, cause);
+    let (words, because) = words_of(primary, cause);
     primary.rollout = Rollout::Failed;
+    primary.ended_at = Some(at);
     primary.rollout_reason = words.to_owned();
     primary.updated_at = at;
-    primary.due = None;
-    primary.disturb_at = None;
-    primary.stage = None;
+    (primary.due, primary.disturb_at, primary.stage) = (None, None, None);
+    primary.reason = Some(format!("Service deployment failed because {because}"));
     let (number, owner) = (primary.number.clone(), primary.rollback_of.clone());
     service.event(event, at, format!("(service {name}) (deployment ecs-svc/{number}) deployment failed: {}", tail(words)));
     if owner.is_some() {
@@ -295,13 +297,16 @@ pub(crate) fn fail(service: &mut Service, platform: &mut Platform, at: Timestamp
     }
 }
 
-fn words_of(primary: &Deployment, cause: Cause) -> &'static str {
+/// `rolloutStateReason`, and why a service deployment is not successful.
+fn words_of(primary: &Deployment, cause: Cause) -> (&'static str, &'static str) {
     match cause {
-        Cause::CircuitBreaker if primary.fault == Fault::NeverHealthy => "ECS deployment circuit breaker: tasks failed health checks.",
-        Cause::CircuitBreaker => "ECS deployment circuit breaker: tasks failed to start.",
-        Cause::Alarm => "Alarm detected.",
-        Cause::Request => "Service deployment rolled back because of a StopServiceDeployment request.",
-        Cause::Hook => "Service deployment rolled back because a lifecycle hook failed.",
+        Cause::CircuitBreaker if primary.fault == Fault::NeverHealthy => {
+            ("ECS deployment circuit breaker: tasks failed health checks.", "the circuit breaker threshold was exceeded.")
+        }
+        Cause::CircuitBreaker => ("ECS deployment circuit breaker: tasks failed to start.", "the circuit breaker threshold was exceeded."),
+        Cause::Alarm => ("ECS deployment failed: alarm detected.", "one or more alarms were detected."),
+        Cause::Request => ("ECS deployment stopped by request.", "of a StopServiceDeployment request."),
+        Cause::Hook => ("ECS deployment failed: a lifecycle hook failed.", "a lifecycle hook failed."),
     }
 }
 
@@ -309,15 +314,11 @@ fn tail(words: &str) -> &str {
     words.split_once(": ").map_or(words, |(_, tail)| tail)
 }
 
+/// There is no rollback: ECS leaves it at that.
 fn give_up(service: &mut Service, at: Timestamp, cause: Cause) {
     let Some(primary) = service.deployments.last_mut() else { return };
     primary.progress = if cause == Cause::Request { Progress::RollbackFailed } else { Progress::Stopped };
     primary.finished_at = Some(at);
-    primary.reason = Some(match cause {
-        Cause::CircuitBreaker => "Service deployment stopped because the circuit breaker threshold was exceeded.".to_owned(),
-        Cause::Alarm => "Service deployment stopped because an alarm was detected.".to_owned(),
-        Cause::Request | Cause::Hook => "Service deployment could not be rolled back: there is no completed deployment.".to_owned(),
-    });
     let number = primary.number.clone();
     // Tasks still starting are given up; nothing new is started.
     for task in service.tasks.iter_mut().filter(|task| task.deployment == number && task.phase != Phase::Running && task.live()) {
@@ -338,8 +339,9 @@ fn roll_back(
     let (number, event) = (platform.number(), platform.uuid());
     let Some(failed) = service.deployments.last_mut() else { return };
     failed.progress = Progress::RollbackInProgress;
-    failed.rollback = Some(RolledBack { reason: failed.rollout_reason.clone(), at, revision: revision.clone() });
-    failed.reason = Some(failed.rollout_reason.clone());
+    let because = failed.reason.clone().unwrap_or_default().replacen("failed", "rolled back", 1);
+    failed.rollback = Some(RolledBack { reason: because.clone(), at, revision: revision.clone() });
+    failed.reason = Some(because);
     failed.weight = 0.0;
     let who = if failed.breaker.triggered { "ECS deployment circuit breaker" } else { "ECS deployment" };
     let mut next = failed.clone();
@@ -347,9 +349,9 @@ fn roll_back(
     next.rollout_reason = format!("{who}: rolling back to deploymentId ecs-svc/{source}.");
     let fails = service.fault == Fault::RollbackFails;
     next.fault = if fails { Fault::ImagePull } else { Fault::None };
-    next.breaker = services::breaker_for_rollback(fails);
+    next.breaker = releases::breaker_for_rollback(fails);
     (next.number, next.revision, next.definition, next.alternate) = (number, revision, definition.clone(), alternate);
-    (next.created_at, next.updated_at, next.finished_at) = (at, at, None);
+    (next.created_at, next.updated_at, next.finished_at, next.ended_at) = (at, at, None, None);
     (next.progress, next.rollout, next.failed) = (Progress::InProgress, Rollout::InProgress, 0);
     (next.rollback, next.reason, next.pause, next.stage, next.weight) = (None, None, None, None, 100.0);
     service.deployments.push(next);

@@ -12,7 +12,8 @@ use crate::simulator::world::State;
 pub(crate) fn list(state: &mut State, region: &str, body: &Value) -> Outcome {
     let cluster = cluster_of(state, region, text(body, "cluster"))?.arn.clone();
     let (service, started_by, family) = (text(body, "serviceName"), text(body, "startedBy"), text(body, "family"));
-    if !started_by.is_empty() && !(service.is_empty() && family.is_empty()) {
+    let others = !service.is_empty() || !family.is_empty();
+    if !started_by.is_empty() && others {
         return Err(Refusal::parameter("startedBy cannot be combined with other filters."));
     }
     let service = service.rsplit('/').next().unwrap_or_default();
@@ -61,11 +62,12 @@ pub(crate) fn run(state: &mut State, region: &str, body: &Value) -> Outcome {
     let definition = definition.cloned().ok_or_else(|| Refusal::client("TaskDefinition not found."))?;
     check_run(&definition, body)?;
     let token = text(body, "clientToken").to_owned();
-    if let Some((parameters, arns)) = state.platform.job_tokens.get(&token).filter(|_| !token.is_empty()) {
-        if *parameters != body.to_string() {
+    let parameters = body.to_string();
+    if let Some((first, arns)) = state.platform.job_tokens.get(&token).filter(|_| !token.is_empty()) {
+        if *first != parameters {
             let message = "The RunTask request could not be processed because the provided clientToken was used with other parameters.";
             let mut refusal = Refusal::new("ConflictException", message);
-            refusal.more.insert("resourceIds".to_owned(), json!(arns));
+            refusal.resources.clone_from(arns);
             return Err(refusal);
         }
         let again: Vec<Value> =
@@ -89,15 +91,16 @@ pub(crate) fn run(state: &mut State, region: &str, body: &Value) -> Outcome {
         state.jobs.push((cluster.arn.clone(), task));
     }
     if !token.is_empty() {
-        state.platform.job_tokens.insert(token, (body.to_string(), arns));
+        state.platform.job_tokens.insert(token, (parameters, arns));
     }
     Ok(json!({ "tasks": views_of_new, "failures": [] }))
 }
 
 /// Faults of services that concern what is run by hand.
 fn job_fault(state: &State) -> Fault {
-    let fails = state.platform.job_fails || state.services.iter().any(|service| service.fault == Fault::MigrationFails);
-    if fails { Fault::MigrationFails } else { Fault::None }
+    let concerning = [Fault::MigrationFails, Fault::Placement];
+    let set = state.services.iter().map(|service| service.fault).find(|fault| concerning.contains(fault));
+    set.unwrap_or_default()
 }
 
 fn check_run(definition: &Definition, body: &Value) -> Outcome<()> {

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::clock::Timestamp;
 use crate::simulator::ecs::model::{Container, Deployment, Fitness, Phase, Progress, Rollout, Service, Task};
 use crate::simulator::wire::seconds;
 
 /// A service as DescribeServices shows it.
-pub(crate) fn service(service: &Service, tags: bool) -> Value {
+pub(crate) fn service(service: &Service, tags: bool, now: Timestamp) -> Value {
     let primary = service.primary().map(|primary| primary.number.clone()).unwrap_or_default();
     let running = |task: &&Task| task.phase == Phase::Running;
     let pending = |task: &&Task| matches!(task.phase, Phase::Provisioning | Phase::Pending);
@@ -27,11 +28,19 @@ pub(crate) fn service(service: &Service, tags: bool) -> Value {
         "createdBy": "arn:aws:iam::123456789012:role/terraform",
     });
     view.extend(fields.as_object().cloned().unwrap_or_default());
-    current(service, &mut view);
+    current(service, &mut view, now);
+    if service.settings.get("deploymentController").is_some_and(|controller| controller.get("type") != Some(&json!("ECS"))) {
+        other_controller(service, &mut view);
+    }
     if tags {
         view.insert("tags".to_owned(), Value::Array(service.tags.clone()));
     }
     Value::Object(view)
+}
+
+/// With the hostile text, where one is set.
+fn worded(service: &Service, reason: &str) -> String {
+    service.hostile.as_ref().map_or(reason.to_owned(), |hostile| format!("{reason} {hostile}"))
 }
 
 /// An older deployment is ACTIVE while tasks of it are left.
@@ -39,8 +48,8 @@ fn shown(service: &Service, deployment: &Deployment, primary: &str) -> bool {
     deployment.number == primary || service.count(&deployment.number, |task| task.phase != Phase::Stopped) > 0
 }
 
-fn current(service: &Service, view: &mut Map<String, Value>) {
-    let listed = service.deployments.iter().rev().find(|deployment| deployment.rollback_of.is_none());
+fn current(service: &Service, view: &mut Map<String, Value>, now: Timestamp) {
+    let listed = service.deployments.iter().rev().find(|deployment| deployment.rollback_of.is_none() && deployment.visible_at <= now);
     if let Some(deployment) = listed.filter(|_| !service.classic()) {
         view.insert("currentServiceDeployment".to_owned(), json!(service.deployment_arn(&deployment.number)));
     }
@@ -51,6 +60,23 @@ fn current(service: &Service, view: &mut Map<String, Value>) {
     };
     let revisions: Vec<Value> = serving.iter().map(|one| revision_summary(service, one)).collect();
     view.insert("currentServiceRevisions".to_owned(), Value::Array(revisions));
+}
+
+/// With CodeDeploy or an external controller there are task sets instead of deployments.
+fn other_controller(service: &Service, view: &mut Map<String, Value>) {
+    let sets = service.primary().into_iter().map(|primary| {
+        json!({
+            "id": format!("ecs-svc/{}", primary.number),
+            "taskSetArn": format!("{}/ecs-svc/{}", service.arn.replacen(":service/", ":task-set/", 1), primary.number),
+            "status": "PRIMARY",
+            "taskDefinition": primary.definition,
+            "stabilityStatus": "STEADY_STATE",
+            "computedDesiredCount": service.desired,
+        })
+    });
+    view.insert("taskSets".to_owned(), sets.collect());
+    view.insert("deployments".to_owned(), json!([]));
+    view.retain(|key, _| !matches!(key.as_str(), "currentServiceDeployment" | "currentServiceRevisions"));
 }
 
 fn revision_summary(service: &Service, deployment: &Deployment) -> Value {
@@ -83,11 +109,7 @@ fn deployment(service: &Service, deployment: &Deployment, primary: bool) -> Valu
     }
     if !service.classic() {
         fields.insert("rolloutState".to_owned(), json!(deployment.rollout.as_str()));
-        let reason = match (&service.hostile, deployment.rollout) {
-            (Some(hostile), Rollout::Failed) => format!("{} {hostile}", deployment.rollout_reason),
-            _ => deployment.rollout_reason.clone(),
-        };
-        fields.insert("rolloutStateReason".to_owned(), json!(reason));
+        fields.insert("rolloutStateReason".to_owned(), json!(worded(service, &deployment.rollout_reason)));
     }
     view
 }
@@ -110,7 +132,7 @@ pub(crate) fn brief(service: &Service, deployment: &Deployment) -> Value {
         fields.insert("finishedAt".to_owned(), seconds(at));
     }
     if let Some(reason) = &deployment.reason {
-        fields.insert("statusReason".to_owned(), json!(reason));
+        fields.insert("statusReason".to_owned(), json!(worded(service, reason)));
     }
     view
 }
@@ -141,8 +163,10 @@ pub(crate) fn service_deployment(service: &Service, deployment: &Deployment) -> 
     }
     if let Some(back) = &deployment.rollback {
         let revision = service.revision_arn(&back.revision);
-        fields
-            .insert("rollback".to_owned(), json!({ "reason": back.reason, "startedAt": seconds(back.at), "serviceRevisionArn": revision }));
+        fields.insert(
+            "rollback".to_owned(),
+            json!({ "reason": worded(service, &back.reason), "startedAt": seconds(back.at), "serviceRevisionArn": revision }),
+        );
     }
     if let Some(pause) = &deployment.pause {
         let action = if pause.rollback_on_timeout { "ROLLBACK" } else { "CONTINUE" };

@@ -1,137 +1,319 @@
-//! Why tasks died, in words: stop codes, exit codes, events, log tails, target health. The texts are pure; each call is optional.
+//! Why tasks and deployments end, in words: pure readings of what ECS, Logs and the load balancer tell. It makes no call.
+//! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html> (2026-11)
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::cloud::aws::Session;
-use crate::cloud::aws::signed::{self, ELB, LOGS};
+use crate::clock::Timestamp;
 use crate::failure::{Evidence, cut};
 
-use super::verdict::text;
+use super::shown::{list, moment, number, short, text};
 
-/// Log lines kept of one container.
-const LINES: u64 = 40;
-/// Tasks whose ends are told.
-const TASKS: usize = 5;
+/// The longest piece of foreign text in a line.
+const FOREIGN: usize = 200;
+/// Lines of one kind that are worth a person's time.
+const LINES: usize = 12;
 
-/// The cause of a task's end when it is one that will come again; `None`: an ordinary stop.
-pub(super) fn fatal_cause(task: &Value) -> Option<String> {
-    let code = text(task, "stopCode");
-    let reason = text(task, "stoppedReason");
+/// What an exit code means, where it means something to everybody.
+pub(super) fn exit_in_words(code: i64) -> Option<&'static str> {
     match code {
-        "TaskFailedToStart" => Some(clean(reason)),
-        "EssentialContainerExited" => containers(task).iter().find_map(|container| exit(container)).or_else(|| Some(clean(reason))),
-        _ if reason.contains("failed ELB health checks") || reason.contains("failed container health checks") => Some(clean(reason)),
-        _ if reason.contains("CannotPullContainer") || reason.contains("ResourceInitializationError") => Some(clean(reason)),
+        0 => Some("ended by itself, without an error"),
+        1 => Some("an error of the application"),
+        2 => Some("wrong usage, or an error of the shell"),
+        125 => Some("the container could not be run"),
+        126 => Some("the command cannot be executed: its permissions, or built for another processor"),
+        127 => Some("command not found"),
+        130 => Some("interrupted, SIGINT"),
+        134 => Some("aborted, SIGABRT"),
+        137 => Some("killed, SIGKILL: out of memory, or it did not stop in time"),
+        139 => Some("segmentation fault"),
+        143 => Some("told to stop, SIGTERM"),
+        255 => Some("an error of the application, or the wrong processor architecture"),
         _ => None,
     }
 }
 
-fn containers(task: &Value) -> Vec<&Value> {
-    task["containers"].as_array().into_iter().flatten().collect()
-}
-
-/// `container app exited with 137: killed, most often for its memory (OOM) …`; nothing for 0 or a container that never ran.
-fn exit(container: &Value) -> Option<String> {
-    let code = container["exitCode"].as_i64().filter(|code| *code != 0)?;
-    let reason = text(container, "reason");
-    let reason = if reason.is_empty() { String::new() } else { format!(" ({})", clean(reason)) };
-    Some(format!("container {} exited with {code}: {}{reason}", text(container, "name"), exit_in_words(code)))
-}
-
-/// What an exit code usually means.
-pub(super) fn exit_in_words(code: i64) -> &'static str {
+/// What a stop code means.
+pub(super) fn stop_code_in_words(code: &str) -> &str {
     match code {
-        0 => "it ended by itself",
-        1 => "the application reported an error",
-        2 => "wrong usage, or an error of the shell",
-        126 => "the command cannot be executed",
-        127 => "the command was not found",
-        130 => "interrupted (SIGINT)",
-        134 => "aborted (SIGABRT)",
-        137 => "killed (SIGKILL), most often for want of memory",
-        139 => "segmentation fault (SIGSEGV)",
-        143 => "terminated (SIGTERM)",
-        _ => "the application ended with this code",
+        "TaskFailedToStart" => "the task could not start",
+        "EssentialContainerExited" => "an essential container ended",
+        "UserInitiated" => "somebody stopped it",
+        "ServiceSchedulerInitiated" => "ECS stopped it",
+        "SpotInterruption" => "its spot capacity was taken away",
+        "TerminationNotice" => "its host is being terminated",
+        "InfrastructureHealth" => "its host is not healthy",
+        other => other,
     }
 }
 
-/// Task ids and addresses make the same cause look different each time: they go.
-fn clean(reason: &str) -> String {
-    let unique = |letter: char| letter.is_ascii_hexdigit();
-    let words = reason.split(' ').map(|word| {
-        let bare = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
-        if bare.len() >= 32 && bare.chars().all(unique) { "…" } else { word }
-    });
-    let mut text = words.collect::<Vec<_>>().join(" ");
-    cut(&mut text, 200);
-    text
+/// How a task ended: stop code, reason, and each container that did not end well.
+pub(super) fn task_in_words(task: &Value) -> String {
+    let mut id = short(text(task, "taskArn"));
+    id.truncate(id.char_indices().nth(8).map_or(id.len(), |(at, _)| at));
+    let code = text(task, "stopCode");
+    let mut said = format!("task {id}: {}", if code.is_empty() { "it stopped" } else { stop_code_in_words(code) });
+    let reason = bounded(text(task, "stoppedReason"));
+    if !reason.is_empty() {
+        said += &format!(" ({reason})");
+    }
+    for container in list(task, "containers").filter(|one| container_is_worth_telling(one, &reason)) {
+        said += &format!("; {}", container_in_words(container, &reason));
+    }
+    said
 }
 
-/// How the tasks ended.
-pub(super) fn ends(stopped: &[Value]) -> Evidence {
-    let lines = stopped.iter().take(TASKS).flat_map(|task| {
-        let id = text(task, "taskArn").rsplit('/').next().unwrap_or_default();
-        let first = format!("task {id}: {} {}", text(task, "stopCode"), clean(text(task, "stoppedReason")));
-        std::iter::once(first).chain(containers(task).into_iter().filter_map(exit).map(|exit| format!("  {exit}")))
-    });
-    Evidence { title: "stopped tasks".to_owned(), lines: lines.collect() }
+fn container_is_worth_telling(container: &Value, told: &str) -> bool {
+    let reason = text(container, "reason");
+    exit_code(container).is_some_and(|code| code != 0)
+        || (!reason.is_empty() && bounded(reason) != told)
+        || text(container, "healthStatus") == "UNHEALTHY"
 }
 
-/// The service's events since the release was made, newest last, each once.
-pub(super) fn events(service: &Value, since_seconds: f64) -> Evidence {
-    let mut lines: Vec<String> = Vec::new();
-    for event in service["events"].as_array().into_iter().flatten().rev() {
-        let recent = event["createdAt"].as_f64().is_none_or(|at| at >= since_seconds);
-        let message = clean(text(event, "message"));
-        if recent && !message.is_empty() && !lines.contains(&message) {
-            lines.push(message);
+fn container_in_words(container: &Value, told: &str) -> String {
+    let mut said = format!("container {}", text(container, "name"));
+    if let Some(code) = exit_code(container) {
+        said += &format!(" exit code {code}");
+        said += &exit_in_words(code).map_or_else(String::new, |words| format!(" ({words})"));
+    }
+    let reason = bounded(text(container, "reason"));
+    if !reason.is_empty() && reason != told {
+        said += &format!(": {reason}");
+    }
+    if text(container, "healthStatus") == "UNHEALTHY" {
+        said += ", its health check failed";
+    }
+    said
+}
+
+/// The reason a task of a service ended that will end the next one too; `None`: it may be chance, or was wanted.
+/// Tasks with the same answer ended the same way. `essential`: names of the essential containers, where they are known.
+pub(super) fn fatal(task: &Value, essential: &[String]) -> Option<String> {
+    match text(task, "stopCode") {
+        "TaskFailedToStart" => {
+            let reason = text(task, "stoppedReason");
+            let name = reason.split([':', ' ']).next().unwrap_or_default();
+            Some(if name.ends_with("Error") { name.to_owned() } else { bounded(reason) })
         }
-    }
-    lines.drain(..lines.len().saturating_sub(20));
-    Evidence { title: "events of the service".to_owned(), lines }
-}
-
-/// The last log lines of the newest stopped (or running) task, container by container.
-pub(super) async fn log_tails(session: &Session, definition: &Value, tasks: &[Value]) -> Vec<Evidence> {
-    let Some(task) = tasks.first() else { return Vec::new() };
-    let id = text(task, "taskArn").rsplit('/').next().unwrap_or_default();
-    let mut tails = Vec::new();
-    for container in definition["containerDefinitions"].as_array().into_iter().flatten() {
-        let name = text(container, "name");
-        let lines = log_lines(session, container, id).await;
-        tails.push(Evidence { title: format!("last log lines of {name}"), lines });
-    }
-    tails.retain(|tail| !tail.lines.is_empty());
-    tails
-}
-
-/// The last lines of one container of one task; none when it does not log to CloudWatch, or we may not read.
-pub(super) async fn log_lines(session: &Session, container: &Value, task: &str) -> Vec<String> {
-    let options = &container["logConfiguration"]["options"];
-    if container["logConfiguration"]["logDriver"] != "awslogs" {
-        return Vec::new();
-    }
-    let stream = format!("{}/{}/{task}", text(options, "awslogs-stream-prefix"), text(container, "name"));
-    let body = json!({ "logGroupName": options["awslogs-group"], "logStreamName": stream, "limit": LINES, "startFromHead": false });
-    match signed::json(session, LOGS, "GetLogEvents", &body).await {
-        Ok(Ok(answer)) => {
-            let events = answer["events"].as_array().cloned().unwrap_or_default();
-            events.iter().map(|event| text(event, "message").to_owned()).collect()
+        "EssentialContainerExited" => {
+            let counts = |one: &&Value| essential.is_empty() || essential.iter().any(|name| name == text(one, "name"));
+            let bad = list(task, "containers").filter(counts).find(|one| exit_code(one).is_some_and(|code| code != 0))?;
+            Some(format!("container {} ended with exit code {}", text(bad, "name"), exit_code(bad).unwrap_or_default()))
         }
-        Ok(Err(refusal)) if refusal.is_denied() => {
-            vec![format!("(not readable: allow logs:GetLogEvents on {})", text(options, "awslogs-group"))]
-        }
-        Ok(Err(_)) | Err(_) => Vec::new(),
+        _ => None,
     }
 }
 
-/// How the load balancer sees the targets of a target group.
-pub(super) async fn target_health(session: &Session, target_group: &str) -> Evidence {
-    let fields = [("TargetGroupArn".to_owned(), target_group.to_owned())];
-    let lines = match signed::query(session, ELB, "DescribeTargetHealth", &fields).await {
-        Ok(Ok(xml)) => super::address::targets(&xml).into_iter().map(|target| target.in_words()).collect(),
-        Ok(Err(refusal)) if refusal.is_denied() => vec!["(not readable: allow elasticloadbalancing:DescribeTargetHealth)".to_owned()],
-        Ok(Err(_)) | Err(_) => Vec::new(),
+/// Stopped because newer tasks took its place, or a person scaled: no failure.
+pub(super) fn replaced(task: &Value) -> bool {
+    text(task, "stoppedReason").starts_with("Scaling activity initiated by") || text(task, "stopCode") == "UserInitiated"
+}
+
+/// What to do about tasks that ended like these.
+pub(super) fn remedies(tasks: &[&Value]) -> Vec<String> {
+    let reasons = |task: &&Value| {
+        let own = list(task, "containers").map(|one| text(one, "reason")).collect::<Vec<_>>().join(" ");
+        format!("{} {own}", text(task, "stoppedReason"))
     };
-    Evidence { title: "targets of the load balancer".to_owned(), lines }
+    let all: String = tasks.iter().map(reasons).collect::<Vec<_>>().join(" ");
+    let codes: Vec<i64> = tasks.iter().flat_map(|task| list(task, "containers")).filter_map(exit_code).collect();
+    let has = |phrase: &str| all.contains(phrase);
+    let fix = match () {
+        () if has("CannotPullContainerError") && has("not found") => "check that the image is in the registry, under this very name",
+        () if has("CannotPullContainerError") && (has("denied") || has("403") || has("authoriz")) => {
+            "allow the execution role to pull: ecr:GetAuthorizationToken, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer"
+        }
+        () if has("CannotPullContainerError") => {
+            "give the subnets a way to the registry: a NAT gateway, a public address, or VPC endpoints for ECR and S3"
+        }
+        () if has("does not match the host's architecture") || has("exec format error") => {
+            "build the image for the processor of runtimePlatform in the task definition"
+        }
+        () if has("ResourceInitializationError") => {
+            "check that the execution role may read the secrets and write the log group, and that the subnets reach both"
+        }
+        () if has("OutOfMemory") => "give the task more memory, or make the application need less at its start",
+        () if has("ELB health checks") => {
+            "the load balancer's health check fails: check its path, its codes and the grace period (healthCheckGracePeriodSeconds)"
+        }
+        () if has("container health checks") => "the container's own health check fails: check its command and startPeriod",
+        () if codes.contains(&137) => "give the task more memory, or let the application stop in time (stopTimeout)",
+        () if codes.contains(&127) || codes.contains(&126) => "check the command and entryPoint of the container",
+        () if codes.iter().any(|code| *code != 0) => "the application's last log lines tell why it ended",
+        () => return Vec::new(),
+    };
+    vec![fix.to_owned()]
 }
+
+/// The circuit breaker's count and the alarms of a service deployment.
+pub(super) fn deployment_in_words(deployment: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    if text(&deployment["deploymentCircuitBreaker"], "status") == "TRIGGERED" {
+        let (count, threshold) =
+            (number(&deployment["deploymentCircuitBreaker"], "failureCount"), number(&deployment["deploymentCircuitBreaker"], "threshold"));
+        lines.push(format!("the circuit breaker stopped it: {count} tasks failed, {threshold} are allowed"));
+    }
+    let names: Vec<&str> = list(&deployment["alarms"], "triggeredAlarmNames").filter_map(Value::as_str).collect();
+    if !names.is_empty() {
+        lines.push(format!("alarms in ALARM: {}", names.join(", ")));
+    }
+    let hooks = list(deployment, "lifecycleHookDetails");
+    let failed = hooks.filter(|hook| matches!(text(hook, "status"), "FAILED" | "TIMED_OUT"));
+    lines.extend(failed.map(|hook| format!("the lifecycle hook {} answered {}", text(hook, "hookId"), text(hook, "status"))));
+    lines
+}
+
+/// The stopped tasks of a deployment, equal ends counted together, newest first. `definition`: their task definition's ARN.
+pub(super) fn stopped_tasks(tasks: &[Value], definition: &str) -> Option<Evidence> {
+    let mut own: Vec<&Value> = tasks.iter().filter(|task| text(task, "taskDefinitionArn") == definition && !replaced(task)).collect();
+    own.sort_by_key(|task| std::cmp::Reverse(moment(task, "stoppedAt")));
+    let mut lines: Vec<(String, String, usize)> = Vec::new();
+    for task in own {
+        let said = task_in_words(task);
+        let key = said.split_once(": ").map_or(said.as_str(), |(_, rest)| rest).to_owned();
+        match lines.iter_mut().find(|(known, _, _)| *known == key) {
+            Some((_, _, count)) => *count += 1,
+            None => lines.push((key, said, 1)),
+        }
+    }
+    let told = lines.into_iter().map(|(_, said, count)| if count > 1 { format!("{said} ({count} tasks)") } else { said });
+    evidence(format!("stopped tasks of {}", short(definition)), told.take(LINES).collect())
+}
+
+/// What makes an event worth telling.
+const KEYWORDS: [&str; 10] =
+    ["fail", "unhealthy", "error", "throttle", "unable", "missing", "alarm detected", "rolling back", "insufficient", "timed out"];
+
+/// The service's events since `since` that tell of trouble, each once, newest first.
+pub(super) fn events(service: &Value, since: Timestamp) -> Option<Evidence> {
+    let mut seen: Vec<String> = Vec::new();
+    let mut lines = Vec::new();
+    let all = list(service, "events");
+    for event in all.filter(|event| moment(event, "createdAt") >= since) {
+        let message = text(event, "message");
+        let lower = message.to_lowercase();
+        let key = without_ids(message);
+        if KEYWORDS.iter().any(|word| lower.contains(word)) && !seen.contains(&key) {
+            seen.push(key);
+            lines.push(format!("{} {}", moment(event, "createdAt").rfc3339(), bounded(message)));
+        }
+    }
+    lines.truncate(LINES);
+    evidence("events of the service".to_owned(), lines)
+}
+
+/// The message without what differs from task to task.
+fn without_ids(message: &str) -> String {
+    let is_id = |word: &str| word.len() >= 12 && word.chars().any(|letter| letter.is_ascii_digit());
+    message.split([' ', '(', ')', '/']).filter(|word| !is_id(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A log stream in CloudWatch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogStream {
+    /// The container that writes it.
+    pub container: String,
+    /// Region of the log group; `None`: the service's own.
+    pub region: Option<String>,
+    /// Log group.
+    pub group: String,
+    /// Stream.
+    pub stream: String,
+}
+
+/// Where the containers of `task` write, those that ended badly first; only `awslogs` can be read.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html> (2026-11)
+pub(super) fn log_streams(definition: &Value, task: &Value) -> Vec<LogStream> {
+    let id = short(text(task, "taskArn"));
+    let ended_well =
+        |name: &str| !list(task, "containers").any(|one| text(one, "name") == name && exit_code(one).is_some_and(|code| code != 0));
+    let mut streams: Vec<LogStream> = list(definition, "containerDefinitions")
+        .filter(|one| text(&one["logConfiguration"], "logDriver") == "awslogs")
+        .filter_map(|one| {
+            let option = |key: &str| one["logConfiguration"]["options"][key].as_str();
+            let container = text(one, "name").to_owned();
+            let stream = format!("{}/{container}/{id}", option("awslogs-stream-prefix")?);
+            let region = option("awslogs-region").map(str::to_owned);
+            Some(LogStream { container, region, group: option("awslogs-group")?.to_owned(), stream })
+        })
+        .collect();
+    streams.sort_by_key(|stream| ended_well(&stream.container));
+    streams
+}
+
+/// The lines of a GetLogEvents answer, oldest first.
+pub(super) fn log_lines(answer: &Value) -> Vec<String> {
+    let events = list(answer, "events");
+    events.flat_map(|event| text(event, "message").lines()).map(bounded).collect()
+}
+
+/// What a load balancer thinks of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TargetHealth {
+    /// Private address, instance or function.
+    pub id: String,
+    /// Port.
+    pub port: u16,
+    /// `healthy`, `initial`, `unhealthy`, `draining`, `unused`, …
+    pub state: String,
+    /// `Target.ResponseCodeMismatch`, …; empty when healthy.
+    pub reason: String,
+    /// In the load balancer's words.
+    pub description: String,
+}
+
+/// The targets of a DescribeTargetHealth answer.
+pub(super) fn targets(xml: &str) -> Vec<TargetHealth> {
+    let Ok(document) = roxmltree::Document::parse(xml) else { return Vec::new() };
+    let lists = document.descendants().filter(|node| node.tag_name().name() == "TargetHealthDescriptions");
+    let members = lists.flat_map(|list| list.children().filter(|child| child.tag_name().name() == "member").collect::<Vec<_>>());
+    members
+        .map(|member| {
+            let inside = |parent: &str, name: &str| {
+                let parent = member.children().find(|child| child.tag_name().name() == parent);
+                let found = parent.and_then(|parent| parent.children().find(|child| child.tag_name().name() == name));
+                found.and_then(|found| found.text()).unwrap_or_default().to_owned()
+            };
+            TargetHealth {
+                id: inside("Target", "Id"),
+                port: inside("Target", "Port").parse().unwrap_or_default(),
+                state: inside("TargetHealth", "State"),
+                reason: inside("TargetHealth", "Reason"),
+                description: inside("TargetHealth", "Description"),
+            }
+        })
+        .collect()
+}
+
+/// The targets that are not healthy, a line each.
+pub(super) fn unhealthy_targets(targets: &[TargetHealth]) -> Option<Evidence> {
+    let lines = targets.iter().filter(|target| !matches!(target.state.as_str(), "healthy" | "draining" | "unused")).map(|target| {
+        let why = [target.reason.as_str(), target.description.as_str()].into_iter().filter(|part| !part.is_empty());
+        let why: Vec<String> = why.map(bounded).collect();
+        let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
+        format!("{}:{} is {}{why}", target.id, target.port, target.state)
+    });
+    evidence("targets of the load balancer".to_owned(), lines.take(LINES).collect())
+}
+
+/// The address a task has in its load balancer's eyes, where it has a network interface of its own.
+pub(super) fn private_address(task: &Value) -> Option<&str> {
+    let mut details = list(task, "attachments").flat_map(|one| list(one, "details"));
+    details.by_ref().filter(|one| text(one, "name") == "privateIPv4Address").map(|one| text(one, "value")).next()
+}
+
+fn exit_code(container: &Value) -> Option<i64> {
+    container["exitCode"].as_i64()
+}
+
+fn bounded(foreign: &str) -> String {
+    let mut foreign = foreign.to_owned();
+    cut(&mut foreign, FOREIGN);
+    foreign
+}
+
+fn evidence(title: String, lines: Vec<String>) -> Option<Evidence> {
+    (!lines.is_empty()).then_some(Evidence { title, lines })
+}
+
+#[cfg(test)]
+mod tests;

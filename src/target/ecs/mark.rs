@@ -12,7 +12,7 @@ use crate::values::RunId;
 
 use super::Ecs;
 use super::release::{Release, Way};
-use super::verdict::{primary, short, text};
+use super::shown::{primary, short, text};
 
 /// The tag.
 const KEY: &str = "touchdown";

@@ -5,46 +5,57 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use crate::clock::Timestamp;
 use crate::failure::{Failure, Kind, Result};
 use crate::target::{Before, Listed, Lists, Opaque, Prepared, Undo};
 
 use super::Ecs;
 use super::release::{Release, Snapshot, Way};
-use super::verdict::{Guard, guard, primary, short, text};
+use super::shown::{moment, primary, short, text};
+use super::verdict::service_deployment;
 
-/// States in which a deployment can still be stopped.
-const STOPPABLE: [&str; 3] = ["PENDING", "IN_PROGRESS", "STOP_REQUESTED"];
-
-/// Begins to put `before` back: nothing, if ECS has done it; the service deployment stopped, if it is under way; else UpdateService.
+/// Begins to put `before` back: nothing, if ECS has done it; following, if ECS does it; the service deployment stopped, if it is
+/// under way; else UpdateService.
 pub(super) async fn rollback(ecs: &Ecs, before: &Before<Snapshot>, release: &Release) -> Result<Undo<Release>> {
     let (Before::Running(snapshot) | Before::NeverServed(snapshot)) = before else { return Ok(Undo::NothingToUndo) };
     let service = ecs.service().await?;
     let back = back_to(ecs, snapshot, release, &service);
-    if ecs.done_already(release, &service)
-        && let Some(primary) = primary(&service)
-    {
-        ecs.remembered().ours.get_or_insert_with(|| text(primary, "id").to_owned());
+    let ours = ecs.ours(release, &service);
+    let records = ecs.records(release, &service).await;
+    let deployment = ours.as_deref().and_then(|id| service_deployment(records.of(), id));
+    let status = deployment.map(|one| text(one, "status").to_owned()).unwrap_or_default();
+    let by_ecs = Release { way: Way::BackByEcs, deployment_before: ours.clone().unwrap_or_default(), ..back.clone() };
+    if matches!(status.as_str(), "STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS") {
+        put_count_back(ecs, &back, &service).await?;
+        return Ok(Undo::Begun(by_ecs));
     }
-    let deployment = ecs.service_deployment(release, &service).await;
-    let status = deployment.as_ref().map(|deployment| text(deployment, "status").to_owned()).unwrap_or_default();
-    if matches!(status.as_str(), "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS") {
-        return Ok(Undo::Begun(back));
-    }
-    match guard(&service, release, before) {
+    match guard(&service, release, snapshot) {
         Guard::Theirs(by) => return Ok(Undo::Superseded { by }),
-        Guard::Restored => return Ok(Undo::NothingToUndo),
+        Guard::Untouched if ecs.may_still_show(release) => {
+            return Err(Failure::new(Kind::Transient, "ECS may have taken the update and not show it yet: waiting for it"));
+        }
+        Guard::Untouched | Guard::Restored => {
+            put_count_back(ecs, &back, &service).await?;
+            return Ok(Undo::NothingToUndo);
+        }
+        Guard::Returning => {
+            put_count_back(ecs, &back, &service).await?;
+            let followed = if status.starts_with("ROLLBACK") { by_ecs } else { as_begun(back, release, ours) };
+            return Ok(Undo::Begun(followed));
+        }
+        Guard::Stranded => return anew(ecs, back, &service).await,
         Guard::Ours => {}
     }
-    if let Some(deployment) = deployment.filter(|_| STOPPABLE.contains(&status.as_str()) && matches!(before, Before::Running(_)))
-        && stop(ecs, &deployment).await?
+    if let Some(deployment) = deployment
+        && matches!(status.as_str(), "PENDING" | "IN_PROGRESS")
+        && matches!(before, Before::Running(_))
+        && stop(ecs, deployment).await?
     {
-        return Ok(Undo::Begun(back));
+        put_count_back(ecs, &back, &service).await?;
+        return Ok(Undo::Begun(by_ecs));
     }
     if release.task_definition == snapshot.task_definition && back.desired_count.is_none() {
         return Ok(Undo::NothingToUndo);
     }
-    ecs.forget();
     ecs.update(&back, &service).await?;
     match before {
         Before::NeverServed(_) => Ok(Undo::NothingToUndo),
@@ -66,6 +77,26 @@ fn back_to(ecs: &Ecs, snapshot: &Snapshot, release: &Release, service: &Value) -
     }
 }
 
+/// A way back that had begun before: it is known as the deployment after ours, not after the one that is PRIMARY now.
+fn as_begun(back: Release, release: &Release, ours: Option<String>) -> Release {
+    Release { deployment_before: ours.unwrap_or_else(|| release.deployment_before.clone()), at: release.at, ..back }
+}
+
+/// ECS's own way back failed: what stood before is deployed once more.
+async fn anew(ecs: &Ecs, back: Release, service: &Value) -> Result<Undo<Release>> {
+    let again = Release { forced: true, from: back.task_definition.clone(), ..back };
+    ecs.update(&again, service).await?;
+    Ok(Undo::Begun(again))
+}
+
+/// A rollback by ECS takes the revision back; the number of tasks is no part of it. Nothing to do unless we had changed it.
+async fn put_count_back(ecs: &Ecs, back: &Release, service: &Value) -> Result<()> {
+    let Some(count) = back.desired_count.filter(|count| service["desiredCount"].as_u64() != Some(*count)) else { return Ok(()) };
+    let body = json!({ "cluster": ecs.settings.cluster, "service": ecs.common.service, "desiredCount": count });
+    let said = ecs.api.update_service(body).await?;
+    said.map(|_| ()).map_err(|refusal| ecs.refused(refusal, "the desired count could not be put back", "ecs:UpdateService"))
+}
+
 /// Stops the service deployment with a rollback; false: ECS does not do that here, UpdateService must.
 async fn stop(ecs: &Ecs, deployment: &Value) -> Result<bool> {
     let body = json!({ "serviceDeploymentArn": deployment["serviceDeploymentArn"], "stopType": "ROLLBACK" });
@@ -76,6 +107,37 @@ async fn stop(ecs: &Ecs, deployment: &Value) -> Result<bool> {
             tracing::info!(service = %ecs.common.name, "the deployment cannot be stopped ({}): going back by UpdateService", refusal.code);
             Ok(false)
         }
+    }
+}
+
+/// What an undo finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Guard {
+    /// What was PRIMARY before is so still.
+    Untouched,
+    /// The release, or another deployment of its task definition: undo it.
+    Ours,
+    /// What stood before is PRIMARY again, and its tasks are still being started.
+    Returning,
+    /// What stood before is PRIMARY again, and its deployment failed.
+    Stranded,
+    /// What stood before serves again.
+    Restored,
+    /// Somebody else's.
+    Theirs(String),
+}
+
+/// Who is PRIMARY, seen from an undo.
+fn guard(service: &Value, release: &Release, snapshot: &Snapshot) -> Guard {
+    let Some(primary) = primary(service) else { return Guard::Untouched };
+    let task_definition = text(primary, "taskDefinition");
+    match text(primary, "rolloutState") {
+        _ if text(primary, "id") == release.deployment_before => Guard::Untouched,
+        _ if task_definition == release.task_definition => Guard::Ours,
+        _ if task_definition != snapshot.task_definition => Guard::Theirs(short(task_definition)),
+        "IN_PROGRESS" => Guard::Returning,
+        "FAILED" => Guard::Stranded,
+        _ => Guard::Restored,
     }
 }
 
@@ -109,8 +171,12 @@ async fn release(ecs: &Ecs, to: Option<String>, before: Before<Opaque>) -> Resul
         None => known_good(ecs, &snapshot).await?,
     };
     let said = ecs.api.describe_task_definition(json!({ "taskDefinition": wanted })).await?;
-    let answer = said
-        .map_err(|refusal| ecs.refused(refusal, &format!("the task definition {wanted} cannot be read"), "ecs:DescribeTaskDefinition"))?;
+    let answer = said.map_err(|refusal| match refusal.code.as_str() {
+        "ClientException" => Failure::new(Kind::Missing, format!("{}: there is no task definition {wanted}", ecs.common.name))
+            .why(refusal.message)
+            .fix("name one as FAMILY:REVISION: `mode: history` lists them"),
+        _ => ecs.refused(refusal, &format!("the task definition {wanted} cannot be read"), "ecs:DescribeTaskDefinition"),
+    })?;
     let definition = &answer["taskDefinition"];
     if text(definition, "status") != "ACTIVE" {
         return Err(Failure::new(Kind::Missing, format!("{}: {wanted} is not active any more", ecs.common.name))
@@ -177,15 +243,10 @@ async fn deployments(ecs: &Ecs, service: &Value) -> Result<Vec<(Listed, String)>
         let entry = Listed {
             revision: short(text(revision, "taskDefinition")),
             image: revision["containerImages"][0]["image"].as_str().map(str::to_owned),
-            at: deployment["createdAt"].as_f64().map(milliseconds),
+            at: Some(moment(deployment, "createdAt")),
             note,
         };
         listed.push((entry, status));
     }
     Ok(listed)
-}
-
-fn milliseconds(seconds: f64) -> Timestamp {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a moment of AWS's is positive and far below u64::MAX")]
-    Timestamp((seconds * 1000.0) as u64)
 }

@@ -48,8 +48,10 @@ pub struct Release {
 pub(super) enum Way {
     /// A new release.
     Forward,
-    /// Back to what stood before.
+    /// Back to what stood before, by an update of ours.
     Back,
+    /// Back by ECS itself, out of the deployment `deployment_before`, which it was asked to stop or gave up.
+    BackByEcs,
 }
 
 impl Release {

@@ -9,9 +9,13 @@ use crate::cloud::aws::signed::{self, LOGS};
 use crate::failure::{Failure, Kind, Result};
 use crate::target::{Before, RunsTask, TaskHandle, TaskLook, TaskOrder, TaskState, TaskWhat};
 
+use super::evidence::LogStream;
 use super::release::{Release, Snapshot};
-use super::verdict::text;
+use super::shown::{list, number, text};
 use super::{Ecs, evidence, revision};
+
+/// Pages of a job's log that are read, ten thousand lines each.
+const PAGES: usize = 10;
 
 /// Runs tasks beside one service.
 pub(super) struct Tasks(pub(super) Arc<Ecs>);
@@ -61,8 +65,7 @@ async fn start(ecs: &Ecs, order: TaskOrder) -> Result<TaskHandle> {
         body["platformVersion"] = service["platformVersion"].clone();
     }
     if let TaskWhat::Command(command) = &order.what {
-        let balanced = service["loadBalancers"].as_array().into_iter().flatten().find_map(|balancer| balancer["containerName"].as_str());
-        let index = revision::container(&definition, &ecs.common, balanced)?;
+        let index = revision::container(&definition, &ecs.common, super::snapshot::balanced(&service))?;
         let name = text(&definition["containerDefinitions"][index], "name");
         body["overrides"] = json!({ "containerOverrides": [{ "name": name, "command": command }] });
     }
@@ -113,49 +116,49 @@ async fn look(ecs: &Ecs, handle: &TaskHandle, seen: usize) -> Result<TaskLook> {
         return Ok(TaskLook { lines: Vec::new(), state: TaskState::Failed(failure.why("ECS keeps stopped tasks for about an hour")) });
     };
     let definition = describe(ecs, text(task, "taskDefinitionArn")).await?;
-    let lines = lines(ecs, &definition, handle, seen).await;
+    let lines = lines(ecs, &definition, task, seen).await;
     let state = if text(task, "lastStatus") == "STOPPED" { ended(ecs, task, &definition) } else { TaskState::Running };
     Ok(TaskLook { lines, state })
 }
 
 /// Only essential containers count, and one without an exit code never ran.
 fn ended(ecs: &Ecs, task: &Value, definition: &Value) -> TaskState {
-    let containers = definition["containerDefinitions"].as_array().cloned().unwrap_or_default();
-    let essential = |name: &Value| containers.iter().find(|one| one["name"] == *name).is_none_or(|one| one["essential"] != false);
-    let ran: Vec<&Value> = task["containers"].as_array().into_iter().flatten().filter(|one| essential(&one["name"])).collect();
+    let essential = |name: &str| {
+        list(definition, "containerDefinitions").find(|one| text(one, "name") == name).is_none_or(|one| one["essential"] != false)
+    };
+    let ran: Vec<&Value> = list(task, "containers").filter(|one| essential(text(one, "name"))).collect();
     if !ran.is_empty() && ran.iter().all(|container| container["exitCode"] == 0) {
         return TaskState::Succeeded;
     }
-    let mut failure = Failure::new(Kind::Unhealthy, format!("{}: the job failed", ecs.common.name));
-    for container in ran.iter().filter(|container| container["exitCode"] != 0) {
-        let name = text(container, "name");
-        failure = match container["exitCode"].as_i64() {
-            Some(code) => failure.why(format!("container {name} exited with {code}: {}", evidence::exit_in_words(code))),
-            None => failure.why(format!("container {name} never ran: {}", text(container, "reason"))),
-        };
-    }
-    TaskState::Failed(
-        failure
-            .why(format!("{} {}", text(task, "stopCode"), text(task, "stoppedReason")))
-            .fix("look at its last lines below; nothing of the new release serves"),
-    )
+    let failure = Failure::new(Kind::Unhealthy, format!("{}: the job failed", ecs.common.name)).why(evidence::task_in_words(task));
+    let failure = evidence::remedies(&[task]).into_iter().fold(failure, Failure::fix);
+    TaskState::Failed(failure.fix("look at its last lines below; nothing of the new release serves"))
 }
 
-/// Log lines not seen before, container by container.
-async fn lines(ecs: &Ecs, definition: &Value, handle: &TaskHandle, seen: usize) -> Vec<String> {
-    let id = handle.0.rsplit('/').next().unwrap_or_default();
-    let mut all = Vec::new();
-    for container in definition["containerDefinitions"].as_array().into_iter().flatten() {
-        let options = &container["logConfiguration"]["options"];
-        if container["logConfiguration"]["logDriver"] != "awslogs" {
-            continue;
-        }
-        let stream = format!("{}/{}/{id}", text(options, "awslogs-stream-prefix"), text(container, "name"));
-        let body = json!({ "logGroupName": options["awslogs-group"], "logStreamName": stream, "limit": 1000, "startFromHead": true });
-        if let Ok(Ok(answer)) = signed::json(&ecs.session, LOGS, "GetLogEvents", &body).await {
-            let events = answer["events"].as_array().cloned().unwrap_or_default();
-            all.extend(events.iter().map(|event| text(event, "message").to_owned()));
-        }
+/// Log lines not seen before, of all containers, in the order CloudWatch took them in: a later line never slips in before a seen one.
+async fn lines(ecs: &Ecs, definition: &Value, task: &Value, seen: usize) -> Vec<String> {
+    let mut all: Vec<(u64, String)> = Vec::new();
+    for stream in evidence::log_streams(definition, task) {
+        all.extend(events(ecs, &stream).await.iter().map(|event| (number(event, "ingestionTime"), text(event, "message").to_owned())));
     }
-    all.into_iter().skip(seen).collect()
+    all.sort_by_key(|(taken_in, _)| *taken_in);
+    all.into_iter().map(|(_, line)| line).skip(seen).collect()
+}
+
+/// The events of a stream from its beginning, page by page; fewer when they may not be read.
+async fn events(ecs: &Ecs, stream: &LogStream) -> Vec<Value> {
+    let session = stream.region.as_deref().map_or_else(|| ecs.session.clone(), |region| ecs.session.in_region(region));
+    let mut body = json!({ "logGroupName": stream.group, "logStreamName": stream.stream, "startFromHead": true });
+    let mut all = Vec::new();
+    for _ in 0..PAGES {
+        let Ok(Ok(answer)) = signed::json(&session, LOGS, "GetLogEvents", &body).await else { break };
+        let before = all.len();
+        all.extend(list(&answer, "events").cloned());
+        let next = &answer["nextForwardToken"];
+        if all.len() == before || next.is_null() || body["nextToken"] == *next {
+            break;
+        }
+        body["nextToken"] = next.clone();
+    }
+    all
 }

@@ -1,283 +1,345 @@
-//! The decision table: from what ECS shows to whether the release has arrived, is on its way, or will not come. Pure.
+//! How far a deployment has come, judged from one look at ECS. Pure: it asks nothing, waits for nothing and keeps nothing.
+//! <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeployment.html> (2026-11)
+
+mod ended;
+mod strikes;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::failure::{Failure, Kind};
-use crate::target::Observation;
-use crate::target::{Arrival, Before};
+use crate::failure::Failure;
 
-use super::release::{Release, Way};
 use super::settings::WaitUntil;
+use super::shown::{list, moment, number, primary, short, text};
 
-/// How many stopped tasks with the same fatal reason are enough to call it.
-const FATAL: usize = 3;
-/// How long ECS may go on showing the state before UpdateService.
-const STALE_SECONDS: u64 = 60;
+/// Said once where the role may not look at service deployments.
+pub(super) const WITHOUT_DEPLOYMENTS: &str = "without ecs:ListServiceDeployments, ecs:DescribeServiceDeployments and ecs:StopServiceDeployment \
+     stages, alarms and the reason of a rollback by ECS are not seen, and a rollback cannot stop a running deployment but only replace it";
 
-/// What one look at ECS brought.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
-    /// The service as DescribeServices shows it.
-    pub(super) service: Value,
-    /// Our service deployment, where it is known and we may see it.
-    pub(super) deployment: Option<Value>,
-    /// Stopped tasks of our deployment.
-    pub(super) stopped: Vec<Value>,
-    /// The deployment that was PRIMARY with our task definition when we last looked.
-    pub(super) ours: Option<String>,
-    /// Now.
-    pub(super) now: Timestamp,
+/// How long a deployment that is complete may be missing from the list of service deployments.
+const UNLISTED: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// How long ECS may go on showing only what was there before UpdateService.
+const UNSHOWN: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// The stages of a blue/green, linear or canary deployment, in their order.
+const STAGES: [&str; 10] = [
+    "RECONCILE_SERVICE",
+    "PRE_SCALE_UP",
+    "SCALE_UP",
+    "POST_SCALE_UP",
+    "TEST_TRAFFIC_SHIFT",
+    "POST_TEST_TRAFFIC_SHIFT",
+    "PRODUCTION_TRAFFIC_SHIFT",
+    "POST_PRODUCTION_TRAFFIC_SHIFT",
+    "BAKE_TIME",
+    "CLEAN_UP",
+];
+
+/// One look, as ECS tells it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    /// The service, of DescribeServices.
+    pub service: &'a Value,
+    /// The service deployments begun since ours.
+    pub deployments: Deployments<'a>,
+    /// The service's stopped tasks; none where nobody looked.
+    pub stopped: &'a [Value],
+    /// When it was.
+    pub now: Timestamp,
 }
 
-/// What it means. `Ready` has no address yet: that is looked up once it matters.
-pub(super) fn judge(seen: &Seen, release: &Release, wait_until: WaitUntil) -> Observation {
-    let Some(primary) = primary(&seen.service) else {
-        return progressing("ECS shows no deployment yet");
-    };
-    if let Some(ended) = rollback_status(seen, release) {
-        return ended;
-    }
-    let task_definition = text(primary, "taskDefinition");
-    if task_definition == release.task_definition {
-        return if release.waits_for_new_deployment() && text(primary, "id") == release.deployment_before {
-            stale(seen, release)
-        } else {
-            on_its_way(seen, release, primary, wait_until)
-        };
-    }
-    let not_shown_yet = match release.way {
-        Way::Forward => text(primary, "id") == release.deployment_before,
-        Way::Back => task_definition == release.from,
-    };
-    if not_shown_yet {
-        return stale(seen, release);
-    }
-    if task_definition == release.from && release.way == Way::Forward {
-        return Observation::Broken(rolled_back(seen, primary, "ECS went back to the task definition that served before"));
-    }
-    Observation::Broken(superseded(primary))
+/// What is known of service deployments.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Deployments<'a> {
+    /// The role may not see them, or there is no such API here.
+    Hidden,
+    /// Those begun since ours (entries of DescribeServiceDeployments or of the list); a new one is missing for seconds.
+    Known(&'a [Value]),
 }
 
-/// ECS may show the old state for some seconds after UpdateService.
-fn stale(seen: &Seen, release: &Release) -> Observation {
-    if seen.now.since(release.at).as_secs() < STALE_SECONDS {
-        return progressing("ECS does not show the deployment yet");
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ours<'a> {
+    /// ARN of the task definition the service shall run.
+    pub task_definition: &'a str,
+    /// ARN of the one that served before; `None`: none did, or this is a way back.
+    pub previous: Option<&'a str>,
+    /// How its deployment is known.
+    pub awaited: Awaited<'a>,
+    /// Its id, once it has been seen: `ecs-svc/…`.
+    pub deployment: Option<&'a str>,
+    /// When it began; older events are somebody else's.
+    pub since: Timestamp,
+    /// When it counts as arrived.
+    pub wait_until: WaitUntil,
+    /// Names of the essential containers; empty: not known.
+    pub essential: &'a [String],
+}
+
+/// How a deployment of ours is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited<'a> {
+    /// The one that is there: nothing new was begun.
+    Present,
+    /// A new one after this id; the id is empty where there was none.
+    After(&'a str),
+    /// ECS's own way back out of the deployment with this id.
+    WayBack(&'a str),
+}
+
+/// What the look means.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verdict {
+    /// Not there yet.
+    Progressing(String),
+    /// There.
+    Arrived {
+        /// The id of the deployment.
+        deployment: String,
+        /// Lines worth a notice.
+        notes: Vec<String>,
+    },
+    /// It will not arrive.
+    Broken(Failure),
+}
+
+/// Judges one look.
+pub(super) fn judge(seen: &Seen<'_>, ours: &Ours<'_>) -> Verdict {
+    let status = text(seen.service, "status");
+    if status != "ACTIVE" {
+        return Verdict::Broken(ended::deleted(seen.service, status));
     }
-    Observation::Broken(
-        Failure::new(Kind::Conflict, "ECS never showed the deployment")
-            .why(format!("a minute after UpdateService the service still runs deployment {}", release.deployment_before))
-            .fix("look at the service's events, and whether somebody changed it back at the same time"),
+    let Some(primary) = primary(seen.service) else {
+        return Verdict::Progressing("ECS shows no deployment of the service yet".to_owned());
+    };
+    if let Awaited::WayBack(left) = ours.awaited {
+        return way_back(seen, ours, primary, left);
+    }
+    match whose(seen, ours, primary) {
+        Whose::Earlier if seen.now.since(ours.since) > UNSHOWN => Verdict::Broken(ended::never_shown(ours, primary)),
+        Whose::Earlier => Verdict::Progressing("ECS does not show the new deployment yet".to_owned()),
+        Whose::Ours => followed(seen, ours, primary, Vec::new()),
+        Whose::Adopted => followed(seen, ours, primary, vec![adopted(ours, primary)]),
+        Whose::WayBack => Verdict::Broken(ended::rolled_back(seen, ours, Some(primary))),
+        Whose::Foreign => Verdict::Broken(ended::superseded(ours, primary)),
+    }
+}
+
+/// The id of our deployment, where this look shows it: the newest one with our task definition that was not there before.
+pub(super) fn id_of_ours<'a>(service: &'a Value, ours: &Ours<'_>) -> Option<&'a str> {
+    let earlier = match ours.awaited {
+        Awaited::After(id) | Awaited::WayBack(id) => id,
+        Awaited::Present => "",
+    };
+    let fits = |one: &&Value| text(one, "taskDefinition") == ours.task_definition && text(one, "id") != earlier;
+    list(service, "deployments").find(fits).map(|one| text(one, "id"))
+}
+
+/// The service deployment that belongs to `id`: the digits of `ecs-svc/<N>` are in the ARN of its target revision.
+pub(super) fn service_deployment<'a>(known: Deployments<'a>, id: &str) -> Option<&'a Value> {
+    let Deployments::Known(all) = known else { return None };
+    let digits = id.strip_prefix("ecs-svc/").filter(|digits| !digits.is_empty())?;
+    let target = |one: &Value| {
+        let described = text(&one["targetServiceRevision"], "arn").to_owned();
+        if described.is_empty() { text(one, "targetServiceRevisionArn").to_owned() } else { described }
+    };
+    all.iter().find(|one| target(one).rsplit('/').next().is_some_and(|last| last == digits))
+}
+
+/// Whose deployment is PRIMARY.
+enum Whose {
+    /// The one from before.
+    Earlier,
+    Ours,
+    /// Somebody began another one with our task definition.
+    Adopted,
+    /// ECS has gone back.
+    WayBack,
+    Foreign,
+}
+
+fn whose(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> Whose {
+    let (id, definition) = (text(primary, "id"), text(primary, "taskDefinition"));
+    let same = definition == ours.task_definition;
+    let forced_again = ours.previous == Some(ours.task_definition);
+    match ours.awaited {
+        // Right after the update ECS may still show what was before; later, traffic given back makes that PRIMARY again.
+        Awaited::After(before) if id == before && ended_by_ecs(seen, ours) => Whose::WayBack,
+        Awaited::After(before) if id == before => Whose::Earlier,
+        Awaited::Present if same => Whose::Ours,
+        _ if ours.deployment == Some(id) => Whose::Ours,
+        _ if same && forced_again && went_back(seen, ours, primary) => Whose::WayBack,
+        _ if same && ours.deployment.is_none() => Whose::Ours,
+        _ if same => Whose::Adopted,
+        _ if ours.previous == Some(definition) || went_back(seen, ours, primary) => Whose::WayBack,
+        _ => Whose::Foreign,
+    }
+}
+
+/// Whether anything says that ECS rolled back by itself.
+fn went_back(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> bool {
+    let reason = text(primary, "rolloutStateReason").to_lowercase();
+    reason.contains("rolling back") || reason.contains("rolled back") || ended_by_ecs(seen, ours)
+}
+
+/// Whether ECS calls our deployment failed or rolled back.
+fn ended_by_ecs(seen: &Seen<'_>, ours: &Ours<'_>) -> bool {
+    let Some(id) = ours.deployment else { return false };
+    let told_by_deployment = service_deployment(seen.deployments, id)
+        .is_some_and(|one| text(one, "status").starts_with("ROLLBACK") || one["rollback"].is_object());
+    let failed = list(seen.service, "deployments").any(|one| text(one, "id") == id && text(one, "rolloutState") == "FAILED");
+    told_by_deployment || failed
+}
+
+fn adopted(ours: &Ours<'_>, primary: &Value) -> String {
+    format!(
+        "somebody began {} with the same task definition ({}), by a forced deployment or a change of its settings: it was followed instead of {}",
+        text(primary, "id"),
+        short(ours.task_definition),
+        ours.deployment.unwrap_or("ours")
     )
 }
 
-/// What the service deployment says about going back, whoever is PRIMARY.
-fn rollback_status(seen: &Seen, release: &Release) -> Option<Observation> {
-    let deployment = seen.deployment.as_ref()?;
-    let status = text(deployment, "status");
-    let back = release.way == Way::Back;
-    Some(match status {
-        "ROLLBACK_SUCCESSFUL" if back => return None,
-        "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" if back => progressing(&format!("ECS is rolling back ({})", stage(deployment))),
-        "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "ROLLBACK_SUCCESSFUL" => {
-            Observation::Broken(rolled_back(seen, deployment, "ECS is rolling the deployment back by itself"))
-        }
-        "ROLLBACK_FAILED" => Observation::Broken(
-            reasons(Failure::new(Kind::Conflict, "ECS could not roll the deployment back"), seen)
-                .fix("look at the service in the console now: it may run a mixture of both releases"),
-        ),
-        _ => return None,
-    })
-}
-
-fn on_its_way(seen: &Seen, release: &Release, primary: &Value, wait_until: WaitUntil) -> Observation {
-    let deployment = seen.deployment.as_ref().filter(|_| release.way == Way::Forward || seen.ours.is_some());
-    let status = deployment.map_or("", |deployment| text(deployment, "status"));
+/// The PRIMARY deployment is the one to follow.
+fn followed(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, notes: Vec<String>) -> Verdict {
     let rollout = text(primary, "rolloutState");
+    let listed = service_deployment(seen.deployments, text(primary, "id"));
+    let status = listed.map(|one| text(one, "status")).unwrap_or_default();
     match (status, rollout) {
-        ("STOPPED" | "STOP_REQUESTED", _) if release.way == Way::Forward => {
-            Observation::Broken(reasons(Failure::new(Kind::Conflict, "the deployment was stopped"), seen))
+        ("ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED", _) => {
+            Verdict::Broken(ended::rolled_back(seen, ours, None))
         }
-        (_, "FAILED") => Observation::Broken(reasons(Failure::new(Kind::Unhealthy, "the deployment failed"), seen)),
-        ("SUCCESSFUL" | "ROLLBACK_SUCCESSFUL" | "", "COMPLETED") => ready(seen, release, primary),
-        ("SUCCESSFUL" | "ROLLBACK_SUCCESSFUL", "") => ready(seen, release, primary),
-        ("", "") => without_rollout_state(seen, release, primary),
-        _ if far_enough(deployment, wait_until) => ready(seen, release, primary),
-        _ => fatal(seen).map_or_else(|| progressing(&note(primary, deployment)), Observation::Broken),
+        ("STOPPED", _) | (_, "FAILED") => Verdict::Broken(ended::failed(seen, ours, primary, listed)),
+        ("SUCCESSFUL", "COMPLETED" | "") => arrived(seen, primary, notes),
+        ("SUCCESSFUL", _) => Verdict::Progressing("ECS calls the deployment successful and is not done with it yet".to_owned()),
+        ("", "COMPLETED") if counts_without_list(seen, ours, primary) => arrived(seen, primary, notes),
+        ("", "COMPLETED") => Verdict::Progressing("the tasks have been replaced; ECS has not recorded the deployment yet".to_owned()),
+        ("", "") if steady(seen.service, primary) => arrived(seen, primary, notes),
+        _ => running(seen, ours, primary, (listed, notes)),
     }
 }
 
-/// A service behind a Classic Load Balancer tells no rollout state: one deployment with all its tasks is the end of it.
-fn without_rollout_state(seen: &Seen, release: &Release, primary: &Value) -> Observation {
-    let alone = seen.service["deployments"].as_array().is_some_and(|deployments| deployments.len() == 1);
-    let all = primary["runningCount"].as_u64() == primary["desiredCount"].as_u64();
-    if alone && all {
-        return ready(seen, release, primary);
+/// A completed rollout without its record: by the fall-back, because nothing was begun, or because the record is long overdue.
+fn counts_without_list(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> bool {
+    let overdue = seen.now.since(moment(primary, "updatedAt").max(ours.since)) > UNLISTED;
+    matches!(seen.deployments, Deployments::Hidden) || ours.awaited == Awaited::Present || overdue
+}
+
+/// Behind a Classic Load Balancer ECS tells no rollout state: then numbers must do.
+fn steady(service: &Value, primary: &Value) -> bool {
+    let (desired, running) = (number(primary, "desiredCount"), number(primary, "runningCount"));
+    list(service, "deployments").count() == 1 && running == desired && number(service, "desiredCount") == desired
+}
+
+fn arrived(seen: &Seen<'_>, primary: &Value, mut notes: Vec<String>) -> Verdict {
+    if number(seen.service, "desiredCount") == 0 {
+        notes.push("the service's desired count is 0: no task runs, so the deployment proves nothing about the build".to_owned());
     }
-    fatal(seen).map_or_else(|| progressing(&note(primary, None)), Observation::Broken)
+    Verdict::Arrived { deployment: text(primary, "id").to_owned(), notes }
 }
 
-fn ready(seen: &Seen, release: &Release, primary: &Value) -> Observation {
-    let count = |key: &str| primary[key].as_u64().unwrap_or_default();
-    let name = short(&release.task_definition);
-    let mut arrival =
-        Arrival { facts: vec![format!("{} of {} tasks run {name}", count("runningCount"), count("desiredCount"))], ..Arrival::default() };
-    if seen.service["desiredCount"].as_u64() == Some(0) {
-        arrival.notes.push("the service's desired count is 0: nothing runs, so nothing is proven".to_owned());
+/// Under way: still early enough to see that it will not succeed, or far enough for `wait-until`.
+fn running(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, (listed, notes): (Option<&Value>, Vec<String>)) -> Verdict {
+    if let Some(failure) = strikes::out(seen, ours, primary) {
+        return Verdict::Broken(failure);
     }
-    if let Some(ours) = seen.ours.as_deref().filter(|ours| *ours != text(primary, "id")) {
-        arrival.notes.push(format!(
-            "a new deployment {} with our task definition took the place of {ours} (forced or scaled by somebody): it is adopted",
-            text(primary, "id")
-        ));
+    let stage = listed.map(|one| text(one, "lifecycleStage")).unwrap_or_default();
+    if far_enough(stage, ours.wait_until) {
+        let mut notes = notes;
+        notes.push(format!("the deployment is in {} and ECS goes on with it: wait-until asked for no more", words(stage)));
+        return arrived(seen, primary, notes);
     }
-    Observation::Ready(arrival)
+    Verdict::Progressing(note(seen, ours, primary, listed))
 }
 
-/// The stages in their order; from this one on the wait may end.
-fn far_enough(deployment: Option<&Value>, wait_until: WaitUntil) -> bool {
-    const AFTER_SHIFT: [&str; 3] = ["POST_PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP"];
-    let stage = deployment.map_or("", |deployment| text(deployment, "lifecycleStage"));
-    match wait_until {
-        WaitUntil::Completed => false,
-        WaitUntil::ProductionTraffic => AFTER_SHIFT.contains(&stage),
-        WaitUntil::Bake => AFTER_SHIFT[1..].contains(&stage),
-    }
+fn far_enough(stage: &str, until: WaitUntil) -> bool {
+    let wanted = match until {
+        WaitUntil::Completed => return false,
+        WaitUntil::ProductionTraffic => "POST_PRODUCTION_TRAFFIC_SHIFT",
+        WaitUntil::Bake => "BAKE_TIME",
+    };
+    let place = |name: &str| STAGES.iter().position(|stage| *stage == name);
+    place(stage).is_some_and(|now| place(wanted).is_some_and(|wanted| now >= wanted))
 }
 
-fn note(primary: &Value, deployment: Option<&Value>) -> String {
-    let count = |key: &str| primary[key].as_u64().unwrap_or_default();
-    let counts = format!("{} of {} tasks running, {} failed", count("runningCount"), count("desiredCount"), count("failedTasks"));
-    let Some(deployment) = deployment else { return counts };
-    if let Some(hook) = paused(deployment) {
-        return format!("{counts}; {hook}");
-    }
-    match stage(deployment) {
-        "" => counts,
-        stage => format!("{counts}; {}{}", stage.to_lowercase().replace('_', " "), weight(deployment)),
-    }
-}
-
-/// A pause hook that waits for somebody.
-fn paused(deployment: &Value) -> Option<String> {
-    let hooks = deployment["lifecycleHookDetails"].as_array()?;
-    let hook = hooks.iter().find(|hook| hook["status"] == "AWAITING_ACTION")?;
-    let expiry = hook.get("expiresAt").map(|at| format!(" until {at}")).unwrap_or_default();
-    Some(format!("the pause hook {} waits for `aws ecs continue-service-deployment`{expiry}", text(hook, "hookId")))
-}
-
-fn weight(deployment: &Value) -> String {
-    let weight = &deployment["targetServiceRevision"]["requestedProductionTrafficWeight"];
-    weight.as_f64().map(|weight| format!(", {weight} % of production traffic")).unwrap_or_default()
-}
-
-fn stage(deployment: &Value) -> &str {
-    text(deployment, "lifecycleStage")
-}
-
-/// Repeated deaths of the same cause: sooner than the circuit breaker.
-fn fatal(seen: &Seen) -> Option<Failure> {
-    let mut causes: Vec<String> = seen.stopped.iter().filter_map(super::evidence::fatal_cause).collect();
-    causes.sort_unstable();
-    let most = causes.chunk_by(|a, b| a == b).max_by_key(|same| same.len())?;
-    (most.len() >= FATAL).then(|| {
-        Failure::new(Kind::Unhealthy, "the new tasks do not stay up")
-            .why(format!("{} tasks ended the same way: {}", most.len(), most[0]))
-            .fix("look at the last log lines below")
-    })
-}
-
-fn rolled_back(seen: &Seen, of: &Value, what: &str) -> Failure {
-    let failure = reasons(Failure::new(Kind::Unhealthy, what), seen);
-    let reason = ["rolloutStateReason", "statusReason"].iter().map(|key| text(of, key)).find(|reason| !reason.is_empty());
-    match reason.filter(|reason| !failure.why.iter().any(|why| why.contains(*reason))) {
-        Some(reason) => failure.why(reason),
-        None => failure,
-    }
-}
-
-/// Everything ECS tells about why.
-fn reasons(mut failure: Failure, seen: &Seen) -> Failure {
-    if let Some(deployment) = &seen.deployment {
-        let reasons = [text(deployment, "statusReason"), text(&deployment["rollback"], "reason")];
-        for reason in reasons.into_iter().filter(|reason| !reason.is_empty()) {
-            failure = failure.why(reason);
+/// Where it stands, in a few words.
+fn note(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, listed: Option<&Value>) -> String {
+    let mut parts = Vec::new();
+    if let Some(one) = listed {
+        let (status, stage) = (text(one, "status"), text(one, "lifecycleStage"));
+        if !stage.is_empty() {
+            parts.push(words(stage) + &weight(one));
         }
-        let breaker = &deployment["deploymentCircuitBreaker"];
-        if let (Some(count), Some(threshold)) = (breaker["failureCount"].as_u64(), breaker["threshold"].as_u64())
-            && breaker["status"] == "TRIGGERED"
-        {
-            failure = failure.why(format!("the circuit breaker counted {count} failed tasks of {threshold}"));
+        match status {
+            "STOP_REQUESTED" => parts.push("somebody asked ECS to stop the deployment".to_owned()),
+            "PENDING" => parts.push("waiting for ECS to begin".to_owned()),
+            _ => {}
         }
-        let alarms: Vec<&str> =
-            deployment["alarms"]["triggeredAlarmNames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if !alarms.is_empty() {
-            failure = failure.why(format!("alarm {}", alarms.join(", ")));
-        }
+        parts.extend(pauses(one));
     }
-    let mut deployments = seen.service["deployments"].as_array().into_iter().flatten();
-    let told =
-        deployments.find(|deployment| seen.ours.as_deref() == Some(text(deployment, "id"))).map(|ours| text(ours, "rolloutStateReason"));
-    if let Some(told) = told.filter(|told| !told.is_empty() && !failure.why.iter().any(|why| why == told)) {
-        failure = failure.why(told);
+    parts.push(tasks(primary));
+    parts.extend(strikes::warning(seen, ours, primary));
+    parts.join("; ")
+}
+
+fn tasks(primary: &Value) -> String {
+    let count = |key: &str| number(primary, key);
+    let (pending, failed) = (count("pendingCount"), count("failedTasks"));
+    let mut said = format!("{} of {} tasks running", count("runningCount"), count("desiredCount"));
+    if pending > 0 {
+        said += &format!(", {pending} pending");
     }
-    let mut causes: Vec<String> = seen.stopped.iter().filter_map(super::evidence::fatal_cause).collect();
-    causes.dedup();
-    causes.into_iter().take(2).fold(failure, Failure::why)
+    if failed > 0 {
+        said += &format!(", {failed} failed");
+    }
+    said
 }
 
-fn superseded(primary: &Value) -> Failure {
-    let by = short(text(primary, "taskDefinition"));
-    Failure::new(Kind::Superseded, format!("{by} (deployment {})", text(primary, "id")))
-        .why("somebody else deployed since: it is left alone")
-        .fix("deploy one after the other: give the jobs one `concurrency` group")
+fn weight(listed: &Value) -> String {
+    let share = listed["targetServiceRevision"]["requestedProductionTrafficWeight"].as_f64();
+    share.map_or_else(String::new, |share| format!(" with {share:.0} % of the traffic"))
 }
 
-fn progressing(note: &str) -> Observation {
-    Observation::Progressing { note: note.to_owned() }
+/// `PRODUCTION_TRAFFIC_SHIFT` as a person says it.
+fn words(stage: &str) -> String {
+    format!("stage {}", stage.to_lowercase().replace('_', " "))
 }
 
-/// The PRIMARY deployment.
-pub(super) fn primary(service: &Value) -> Option<&Value> {
-    service["deployments"].as_array()?.iter().find(|deployment| deployment["status"] == "PRIMARY")
+/// Pause hooks that wait for somebody. Going on is a person's decision (or another tool's), so it is told and not taken.
+fn pauses(listed: &Value) -> Vec<String> {
+    let hooks = list(listed, "lifecycleHookDetails");
+    let waiting = hooks.filter(|hook| text(hook, "status") == "AWAITING_ACTION");
+    let told = waiting.map(|hook| {
+        let (id, arn) = (text(hook, "hookId"), text(listed, "serviceDeploymentArn"));
+        let until = moment(hook, "expiresAt");
+        let then = text(hook, "timeoutAction").to_lowercase();
+        let then = if then.is_empty() { String::new() } else { format!(" (then ECS does {then})") };
+        format!(
+            "paused at hook {id} until {}{then}: aws ecs continue-service-deployment --service-deployment-arn {arn} --hook-id {id} --action CONTINUE",
+            until.rfc3339()
+        )
+    });
+    told.collect()
 }
 
-/// A text member, empty when there is none.
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-/// `web:42` of a task definition's ARN.
-pub(super) fn short(arn: &str) -> String {
-    arn.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-/// What an undo may do, given who is PRIMARY now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Guard {
-    /// The release, or what ECS makes of it, is there: undo it.
-    Ours,
-    /// What stood before is there already.
-    Restored,
-    /// Somebody else's.
-    Theirs(String),
-}
-
-/// Who is PRIMARY, seen from an undo.
-pub(super) fn guard(service: &Value, release: &Release, before: &Before<super::release::Snapshot>) -> Guard {
-    let Some(primary) = primary(service) else { return Guard::Restored };
-    let task_definition = text(primary, "taskDefinition");
-    let restored =
-        matches!(before, Before::Running(snapshot) | Before::NeverServed(snapshot) if snapshot.task_definition == task_definition);
-    match () {
-        () if release.waits_for_new_deployment()
-            && release.task_definition == task_definition
-            && text(primary, "id") == release.deployment_before =>
-        {
-            Guard::Restored
-        }
-        () if task_definition == release.task_definition => Guard::Ours,
-        () if restored => Guard::Restored,
-        () => Guard::Theirs(short(task_definition)),
+/// ECS goes back by itself, because we asked it to or before we could.
+fn way_back(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value, left: &str) -> Verdict {
+    let listed = service_deployment(seen.deployments, left);
+    let status = listed.map(|one| text(one, "status")).unwrap_or_default();
+    let rollout = text(primary, "rolloutState");
+    let back = text(primary, "taskDefinition") == ours.task_definition && text(primary, "id") != left;
+    let foreign = !back && text(primary, "id") != left;
+    match (status, rollout) {
+        ("ROLLBACK_FAILED", _) => Verdict::Broken(ended::way_back_failed(seen, ours, listed, primary)),
+        _ if foreign => Verdict::Broken(ended::superseded(ours, primary)),
+        ("SUCCESSFUL" | "STOPPED", _) if !back => Verdict::Broken(ended::not_going_back(ours, status)),
+        (_, "FAILED") if back => Verdict::Broken(ended::way_back_failed(seen, ours, listed, primary)),
+        ("ROLLBACK_SUCCESSFUL" | "SUCCESSFUL" | "STOPPED" | "", "COMPLETED") if back => arrived(seen, primary, Vec::new()),
+        ("ROLLBACK_SUCCESSFUL", "") if back => arrived(seen, primary, Vec::new()),
+        ("", "") if back && steady(seen.service, primary) => arrived(seen, primary, Vec::new()),
+        _ => Verdict::Progressing(format!("ECS goes back to {}: {}", short(ours.task_definition), tasks(primary))),
     }
 }

@@ -1,0 +1,55 @@
+//! What a run came to, told once: the log's last block, one annotation, the summary, the outputs, the JSON report.
+//! All are renderings of one fold of the journal; every secret is taken out of it before anything is rendered.
+
+use crate::engine::journal::Journal;
+use crate::engine::record::Entry;
+use crate::failure::Failure;
+use crate::report::{Report, annotations, json, outputs, summary, text};
+use crate::runner::summary_file::{self, Section};
+use crate::runner::{outputs as output_file, report_file};
+
+use super::context::Surroundings;
+
+/// What there is to tell.
+pub(crate) enum Told<'a> {
+    /// What happened.
+    Journal(&'a Journal),
+    /// It did not come to anything.
+    Early(&'a Failure),
+}
+
+/// Tells it and answers with the exit status.
+pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
+    let entries: &[Entry] = match told {
+        Told::Journal(journal) => journal.entries(),
+        Told::Early(_) => &[],
+    };
+    let early = match told {
+        Told::Journal(_) => None,
+        Told::Early(failure) => Some(failure),
+    };
+    let report = Report::of(entries, early).redacted(&|text| surroundings.log.redact(text));
+    surroundings.log.line(&text::block(&report));
+    for annotation in annotations::annotations(&report) {
+        surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
+    }
+    let path = json::document(&report).ok().and_then(|document| report_file::write(&surroundings.env, &document).ok());
+    let path = path.map(|path| path.display().to_string()).unwrap_or_default();
+    if surroundings.env.get("GITHUB_ACTIONS") == Some("true") {
+        write_files(surroundings, &report, &path);
+    }
+    report.exit_status()
+}
+
+/// The runner's own files; where they cannot be written the log says why, and the outcome stands all the same.
+fn write_files(surroundings: &Surroundings, report: &Report, path: &str) {
+    let markdown = summary::summary(report);
+    if let Err(error) = summary_file::append(&surroundings.env, &[Section { rank: 0, markdown }]) {
+        surroundings.log.line(&format!("warning: no job summary: {error}"));
+    }
+    match output_file::write(&surroundings.env, &outputs::outputs(report, path)) {
+        Ok(left_out) if left_out.is_empty() => {}
+        Ok(left_out) => surroundings.log.line(&format!("warning: outputs too long for the runner stay empty: {}", left_out.join(", "))),
+        Err(error) => surroundings.log.line(&format!("warning: no outputs: {error}")),
+    }
+}

@@ -1,0 +1,62 @@
+//! Gathers the evidence of a failed release: stopped tasks, events, target health, last log lines. Each call may be refused.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::cloud::aws::signed::{self, LOGS};
+use crate::failure::Evidence;
+use crate::target::{GathersEvidence, Opaque};
+
+use super::Ecs;
+use super::evidence::{self, LogStream};
+use super::release::Release;
+
+/// Log lines kept of one container.
+const LINES: u64 = 40;
+/// Containers whose logs are read.
+const CONTAINERS: usize = 3;
+
+impl GathersEvidence for Ecs {
+    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Vec<Evidence>> {
+        Box::pin(async move {
+            let Ok(release) = serde_json::from_value::<Release>(release) else { return Vec::new() };
+            let stopped = self.tasks(&release, "STOPPED").await;
+            let mut all: Vec<Evidence> = evidence::stopped_tasks(&stopped, &release.task_definition).into_iter().collect();
+            all.extend(self.logs(&release, &stopped).await);
+            if let Ok(service) = self.service().await {
+                all.extend(evidence::events(&service, release.at));
+                all.extend(evidence::unhealthy_targets(&self.targets(&service).await));
+            }
+            all
+        })
+    }
+}
+
+impl Ecs {
+    /// The last lines of a task that failed, or else of one that runs.
+    async fn logs(&self, release: &Release, stopped: &[Value]) -> Vec<Evidence> {
+        let asked = json!({ "taskDefinition": release.task_definition });
+        let Ok(Ok(answer)) = self.api.describe_task_definition(asked).await else { return Vec::new() };
+        let failed = stopped.iter().find(|task| evidence::fatal(task, &[]).is_some());
+        let running = if failed.is_none() { self.tasks(release, "RUNNING").await } else { Vec::new() };
+        let Some(task) = failed.or(running.first()).or(stopped.first()) else { return Vec::new() };
+        let mut tails = Vec::new();
+        for stream in evidence::log_streams(&answer["taskDefinition"], task).into_iter().take(CONTAINERS) {
+            tails.push(Evidence { title: format!("last log lines of {}", stream.container), lines: self.tail(&stream).await });
+        }
+        tails.retain(|tail| !tail.lines.is_empty());
+        tails
+    }
+
+    async fn tail(&self, stream: &LogStream) -> Vec<String> {
+        let body = json!({ "logGroupName": stream.group, "logStreamName": stream.stream, "limit": LINES, "startFromHead": false });
+        let session = stream.region.as_deref().map_or_else(|| self.session.clone(), |region| self.session.in_region(region));
+        match signed::json(&session, LOGS, "GetLogEvents", &body).await {
+            Ok(Ok(answer)) => evidence::log_lines(&answer),
+            Ok(Err(refusal)) if refusal.is_denied() => vec![format!("(not readable: allow logs:GetLogEvents on {})", stream.group)],
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+}
