@@ -55,7 +55,7 @@ pub(crate) fn plan() -> Result<Plan> {
     let name = ServiceName("web".to_owned());
     let members = vec![MemberPlan { service: name.clone(), after: Vec::new() }];
     Ok(Plan {
-        mode: Mode::Rehearse { fault: None },
+        mode: Mode::Deploy,
         services: vec![service(name)?],
         groups: vec![GroupPlan { members, on_failure: OnTrouble::Rollback, on_cancel: OnTrouble::Rollback }],
         auth: Auth::default(),

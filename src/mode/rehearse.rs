@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::cloud::aws::AwsEndpoints;
-use crate::config::plan::{ImageSource, Mode, Plan, ServicePlan, TargetPlan};
+use crate::config::plan::{ImageSource, Plan, ServicePlan, TargetPlan};
 use crate::engine::journal::Journal;
 use crate::failure::{Failure, Result};
 use crate::health::{HealthAt, HealthSettings, VersionAt, VersionIs};
@@ -39,7 +39,7 @@ pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fa
     let clock = Clock::scaled(PACE);
     let simulator = Simulator::start(clock.clone()).await;
     let simulator = simulator.map_err(|error| Failure::bug("the simulator cannot listen on 127.0.0.1").why(error.to_string()))?;
-    let mut plan = Plan { mode: Mode::Deploy, ..plan.clone() };
+    let mut plan = plan.clone();
     plan.auth.aws.role.get_or_insert_with(|| ROLE.to_owned());
     seed(&simulator, &plan, fault)?;
     let endpoints = simulator.endpoints();

@@ -5,8 +5,8 @@ use crate::engine::journal::Journal;
 use crate::engine::record::Entry;
 use crate::failure::Failure;
 use crate::report::{Report, annotations, json, outputs, summary, text};
-use crate::runner::summary_file::{self, Section};
-use crate::runner::{outputs as output_file, report_file};
+use crate::runner::origin::Origin;
+use crate::runner::{outputs as output_file, report_file, summary_file};
 
 use super::context::Surroundings;
 
@@ -28,7 +28,7 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
         Told::Journal(_) => None,
         Told::Early(failure) => Some(failure),
     };
-    let report = Report::of(entries, early).redacted(&|text| surroundings.log.redact(text));
+    let report = Report::of(entries, early).begun_by(&Origin::of(&surroundings.env)).redacted(&|text| surroundings.log.redact(text));
     surroundings.log.line(&text::block(&report));
     for annotation in annotations::annotations(&report) {
         surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
@@ -43,8 +43,7 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
 
 /// The runner's own files; where they cannot be written the log says why, and the outcome stands all the same.
 fn write_files(surroundings: &Surroundings, report: &Report, path: &str) {
-    let markdown = summary::summary(report);
-    if let Err(error) = summary_file::append(&surroundings.env, &[Section { rank: 0, markdown }]) {
+    if let Err(error) = summary_file::append(&surroundings.env, &summary::sections(report)) {
         surroundings.log.line(&format!("warning: no job summary: {error}"));
     }
     match output_file::write(&surroundings.env, &outputs::outputs(report, path)) {

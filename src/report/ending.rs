@@ -99,6 +99,7 @@ pub(super) struct Standing<'a> {
     pub(super) group: Option<&'a GroupPlan>,
     pub(super) trouble_in_group: bool,
     pub(super) interrupted: bool,
+    pub(super) skip_verify: bool,
 }
 
 /// How `service` ended.
@@ -108,6 +109,7 @@ pub(super) fn of(service: &Service, standing: &Standing) -> Ending {
         "plan" => failed.map_or(Ending::Planned, |_| Ending::Untouched),
         "history" => failed.map_or(Ending::Unchanged, |_| Ending::Untouched),
         "verify" => match failed.map(|failure| failure.kind) {
+            None if service.phase == Phase::Verified && standing.skip_verify => Ending::Unchanged,
             None if service.phase == Phase::Verified => Ending::Healthy,
             Some(Kind::Unhealthy | Kind::TimedOut) => Ending::Unhealthy,
             None | Some(_) => Ending::Untouched,

@@ -35,7 +35,9 @@ struct Told {
 /// The report on `entries`.
 pub(super) fn report(entries: &[Entry], early: Option<&Failure>) -> Report {
     let state = state::fold(entries);
-    let opening = state.opening.clone().unwrap_or_else(nothing_opened);
+    let mut opening = state.opening.clone().unwrap_or_else(nothing_opened);
+    let done = done(&opening);
+    let asked = std::mem::replace(&mut opening.mode, done);
     let (told, notes) = told(entries, &opening);
     let services: Vec<Service> = order(entries, &state).iter().map(|name| service(name, &opening, &state, &told[name])).collect();
     let ends = |entry: Option<&Entry>| entry.map(|entry| entry.at);
@@ -55,10 +57,16 @@ pub(super) fn report(entries: &[Entry], early: Option<&Failure>) -> Report {
         timeline: timeline::of(entries, &state),
         services,
         run: run(&opening),
-        mode: opening.mode,
+        mode: asked,
     };
     report.sentence = headline::sentence(&report).to_string();
     report
+}
+
+/// What a run really does: without its deploy stage a deploy only looks.
+fn done(opening: &Opening) -> String {
+    let looks = opening.skipped.iter().any(|stage| stage == "deploy");
+    if looks && matches!(opening.mode.as_str(), "deploy" | "rollback") { "verify".to_owned() } else { opening.mode.clone() }
 }
 
 fn nothing_opened() -> Opening {
@@ -184,6 +192,7 @@ fn service(name: &ServiceName, opening: &Opening, state: &State, told: &Told) ->
         group: plan,
         trouble_in_group: plan.is_some_and(in_trouble),
         interrupted: state.interrupted || state.taken_over,
+        skip_verify: told.skip_verify,
     };
     let outcome = ending::of(&folded, &standing);
     let mut service = described(name, &folded, outcome, told);

@@ -1,7 +1,10 @@
 //! The outcome in a sentence: of the whole run, and of how each service stands now. Pure words over the report.
 
-use super::phrase::{Phrase, count, names};
+use super::phrase::{Phrase, count, named, names};
 use super::{Ending, Report, Service, Stood, Trouble};
+
+/// More services than this of one ending are counted, not named.
+const MANY: usize = 6;
 
 /// The outcome of the run in one sentence, without a full stop.
 pub(super) fn sentence(report: &Report) -> Phrase {
@@ -72,15 +75,31 @@ fn together(services: &[Service], mode: &str) -> Phrase {
     let mut phrase = Phrase::default();
     for (index, ending) in endings.into_iter().enumerate() {
         let of: Vec<&Service> = services.iter().filter(|service| service.outcome == ending).collect();
-        let all: Vec<&str> = of.iter().map(|service| service.name.as_str()).collect();
-        let subject = match all.len() == services.len() && all.len() > 4 {
-            true => Phrase::words(format!("all {} services", all.len())),
-            false => names(&all),
-        };
         let joint = if index == 0 { "" } else { "; " };
-        phrase = phrase.and(joint).then(subject).and(format!(" {}", predicate(ending, &of, mode)));
+        phrase = phrase.and(joint);
+        phrase = if ending == Ending::Planned {
+            phrase.then(planned(&of))
+        } else {
+            phrase.then(subject(&of)).and(format!(" {}", predicate(ending, &of, mode)))
+        };
     }
     phrase
+}
+
+fn subject(of: &[&Service]) -> Phrase {
+    if of.len() > MANY {
+        return Phrase::words(format!("{} services", of.len()));
+    }
+    names(&of.iter().map(|service| service.name.as_str()).collect::<Vec<_>>())
+}
+
+fn planned(of: &[&Service]) -> Phrase {
+    let (same, changed): (Vec<&Service>, Vec<&Service>) = of.iter().partition(|service| service.changes.is_empty());
+    match (changed.is_empty(), same.is_empty()) {
+        (true, _) => subject(&same).and(" would not change"),
+        (false, true) => subject(&changed).and(" would change"),
+        (false, false) => subject(&changed).and(" would change, ").then(subject(&same)).and(" would not"),
+    }
 }
 
 fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
@@ -94,10 +113,7 @@ fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
             format!("have {}", count(of.iter().map(|service| service.releases.len()).sum(), "release"))
         }
         Ending::Unchanged => format!("{is} unchanged{proven}"),
-        Ending::Planned => {
-            let changed = of.iter().filter(|service| !service.changes.is_empty()).count();
-            if changed == 0 { "would not change".to_owned() } else { format!("are planned: {changed} of {} would change", of.len()) }
-        }
+        Ending::Planned => "would change".to_owned(),
         Ending::Healthy => format!("{is} healthy"),
         Ending::Unhealthy => format!("{is} not healthy"),
         Ending::Untouched => format!("{was} not touched"),
@@ -122,11 +138,14 @@ pub(super) fn stands(service: &Service) -> Phrase {
         (Ending::RolledBack, Stood::Running { health: Some(health), .. }) if health.starts_with("not healthy") => {
             empty().code(was).and(" serves again, no healthier than before the run")
         }
+        (Ending::RolledBack, Stood::Running { .. }) if service.failure.is_none() => {
+            empty().code(was).and(" serves again; ").code(new).and(" serves nobody, as its group was not proven")
+        }
         (Ending::RolledBack, Stood::Running { .. }) => empty().code(was).and(" serves again; ").code(new).and(" serves nobody"),
         (Ending::RolledBack, _) => empty().and("nothing serves, as before; ").code(new).and(" serves nobody"),
         (Ending::RollingBack, Stood::Running { .. }) => empty().and("on its way back to ").code(was).and("; the end was not seen"),
         (Ending::RollingBack, _) => empty().and("on its way back to serving nobody; the end was not seen"),
-        (Ending::Superseded, _) => empty().code(service.superseded_by.as_deref().unwrap_or("somebody else's")).and(" serves; left alone"),
+        (Ending::Superseded, _) => named(service.superseded_by.as_deref().unwrap_or("somebody's")).and(" serves; left alone"),
         (Ending::Untouched | Ending::Planned, Stood::Running { .. }) => empty().code(was).and(" serves, as before"),
         (Ending::Untouched | Ending::Planned, Stood::Absent) => empty().and("there is no such service, as before"),
         (Ending::Untouched | Ending::Planned, Stood::NeverServed) => empty().and("nothing serves, as before"),

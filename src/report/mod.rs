@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::record::Entry;
 use crate::failure::Failure;
+use crate::runner::origin::Origin;
 
 pub use ending::Ending;
 
@@ -246,6 +247,25 @@ impl Report {
     /// (those known, e.g. `Opened`, tell the report whose run it was).
     pub fn of(entries: &[Entry], early: Option<&Failure>) -> Self {
         fold::report(entries, early)
+    }
+
+    /// The same report with where the run came from, if no entry has told it: a failure before the journal was opened.
+    #[must_use]
+    pub fn begun_by(mut self, origin: &Origin) -> Self {
+        if self.run == Run::default() {
+            let run = origin.run.clone();
+            self.run = Run {
+                id: run.as_ref().map(|run| run.id.clone()).unwrap_or_default(),
+                attempt: run.map(|run| run.attempt).unwrap_or_default(),
+                url: origin.run_url.clone(),
+                repository: origin.repository.clone(),
+                commit: origin.commit.clone(),
+                reference: origin.reference.clone(),
+                environment: None,
+                actor: origin.actor.clone(),
+            };
+        }
+        self
     }
 
     /// The same report with `redact` applied to every text that may be foreign. Call it before anything is rendered.

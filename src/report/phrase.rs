@@ -70,6 +70,14 @@ pub(super) fn clock(seconds: f64) -> String {
     if hours == 0 { format!("{minutes}:{seconds:02}") } else { format!("{hours}:{minutes:02}:{seconds:02}") }
 }
 
+/// The first word of an identifier and what people may want to know besides.
+pub(super) fn named(text: &str) -> Phrase {
+    match text.split_once(' ') {
+        Some((name, rest)) => Phrase::default().code(name).and(format!(" {rest}")),
+        None => Phrase::default().code(text),
+    }
+}
+
 /// `1 service`, `3 services`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -93,6 +101,11 @@ pub(super) fn names(names: &[&str]) -> Phrase {
         phrase = phrase.and(joint).then(Phrase::name(*name));
     }
     if shown.len() < names.len() { phrase.and(format!(" and {} more", names.len() - shown.len())) } else { phrase }
+}
+
+/// `what` without the name of its service, where that is said already.
+pub(super) fn unprefixed<'a>(what: &'a str, name: &str) -> &'a str {
+    what.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(what)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::engine::state::State;
 use crate::target::{Before, Captured, Opaque};
 use crate::values::ServiceName;
 
-use super::phrase::names;
+use super::phrase::{names, unprefixed};
 use super::{Moment, Sign};
 
 /// A moment without its times.
@@ -41,7 +41,7 @@ pub(super) fn of(entries: &[Entry], state: &State) -> Vec<Moment> {
         if let Record::Service { name, event } = &entry.record {
             let service = folding.entry(name).or_default();
             service.fold(event, entry.at);
-            if let Some(Told { sign, what, facts }) = of_event(event, service) {
+            if let Some(Told { sign, what, facts }) = of_event(event, service, name) {
                 let from = since.get(name).copied().or_else(|| waits_for_nobody(name, state).then_some(began));
                 let took_seconds = from.map(|from| entry.at.since(from).as_secs_f64());
                 moments.push(Moment { service: Some(name.0.clone()), at_seconds, took_seconds, sign, what, facts });
@@ -99,7 +99,7 @@ fn of_run(record: &Record, state: &State) -> Option<Told> {
     }
 }
 
-fn of_event(event: &Event, after: &Service) -> Option<Told> {
+fn of_event(event: &Event, after: &Service, name: &ServiceName) -> Option<Told> {
     let revision = || after.prepared.as_ref().map_or("the release", |prepared| prepared.revision.as_str());
     let stood = || after.captured.as_ref().and_then(|captured| captured.revision.as_deref());
     Some(match event {
@@ -118,14 +118,14 @@ fn of_event(event: &Event, after: &Service) -> Option<Told> {
         Event::Settled { arrival } => told(Sign::Step, format!("{} is rolled out", revision())).facts(&arrival.facts),
         Event::Verified { proof } => told(Sign::Good, "proven").facts(proof),
         Event::Advanced { step } => told(Sign::Step, format!("{} % of the users reach it", step.share.0)),
-        Event::Failed { failure } => told(Sign::Bad, failure.what.clone()),
+        Event::Failed { failure } => told(Sign::Bad, unprefixed(&failure.what, &name.0)),
         Event::UndoneAlready => told(Sign::Back, "the platform points at what stood before already"),
         Event::RolledBack { proof } => {
             let what =
                 stood().map_or_else(|| "put back: nothing serves, as before".to_owned(), |stood| format!("{stood} serves again, proven"));
             told(Sign::Back, what).facts(proof)
         }
-        Event::RollbackFailed { failure, .. } => told(Sign::Bad, format!("could not be put back: {}", failure.what)),
+        Event::RollbackFailed { failure, .. } => told(Sign::Bad, format!("could not be put back: {}", unprefixed(&failure.what, &name.0))),
         Event::Kept { why, .. } => told(Sign::Outside, format!("left as it is: {why}")),
         Event::Superseded { by } => told(Sign::Outside, format!("{by} serves: left alone")),
         Event::JobStarted { .. }

@@ -1,50 +1,49 @@
 //! The job summary in GitHub's Markdown: the outcome in a sentence, the services, what happened, why and what to do, how everything stands.
-//! Every text in it is foreign and passes `escape`. It is cut to a budget: evidence first, the outcome never.
+//! Every text in it is foreign and passes `runner::escape`. Where there is not room for all, evidence goes first and the outcome never.
 
-mod escape;
+mod address;
 mod services;
 mod story;
 mod trouble;
 
-use escape::{code, words};
+use address::link;
 
-use super::phrase::{Part, Phrase, count, span};
-use super::{Ending, Report, headline};
+use crate::runner::escape::{code, fence, markdown as words};
+use crate::runner::summary_file::{BUDGET, Section, fit};
 
-/// The largest summary, in bytes. GitHub drops one above 1 MiB as a whole (docs.github.com, workflow commands, 2026-11).
-pub const BUDGET: usize = 900 * 1024;
-/// The largest evidence shown open or folded, in bytes of one summary, before the rest is cut for readers' sake.
-const CUT: &str = "\n> Cut to what GitHub shows: the JSON report has the rest.\n";
+use super::phrase::{Part, Phrase, count, span, unprefixed};
+use super::{Ending, Report, Stood, headline};
 
 /// How long a part of the summary is kept when there is not room for all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keep {
-    /// Goes first.
-    Evidence,
-    /// Goes next.
-    Detail,
-    /// Goes after that.
-    Story,
     /// Stays.
     Always,
+    /// Goes last.
+    Story,
+    /// Goes before that.
+    Detail,
+    /// Goes first.
+    Evidence,
 }
 
-/// A part of the summary.
-struct Section {
-    keep: Keep,
-    text: String,
+fn section(keep: Keep, markdown: String) -> Section {
+    let rank = match keep {
+        Keep::Always => 0,
+        Keep::Story => 1,
+        Keep::Detail => 2,
+        Keep::Evidence => 3,
+    };
+    Section { rank, markdown }
 }
 
-fn section(keep: Keep, text: String) -> Section {
-    Section { keep, text }
-}
-
-/// The summary, at most [`BUDGET`] bytes.
+/// The summary alone in its file.
 pub fn summary(report: &Report) -> String {
-    within(BUDGET, sections(report))
+    fit(&sections(report), BUDGET)
 }
 
-fn sections(report: &Report) -> Vec<Section> {
+/// The summary in parts, for a file that may hold others already.
+pub fn sections(report: &Report) -> Vec<Section> {
     let mut sections = vec![section(Keep::Always, heading(report))];
     sections.extend(services::table(report));
     sections.extend(services::by_hand(report));
@@ -56,46 +55,33 @@ fn sections(report: &Report) -> Vec<Section> {
     sections
 }
 
-/// Leaves out sections, the least needed and the last first, until the rest fits.
-fn within(budget: usize, mut sections: Vec<Section>) -> String {
-    let size = |sections: &[Section]| sections.iter().map(|section| section.text.len() + 1).sum::<usize>();
-    let mut cut = false;
-    while size(&sections) + CUT.len() > budget {
-        let least = sections.iter().map(|section| section.keep).min().unwrap_or(Keep::Always);
-        let Some(last) = sections.iter().rposition(|section| section.keep == least && least != Keep::Always) else { break };
-        sections.remove(last);
-        cut = true;
-    }
-    if cut {
-        let at = sections.len().saturating_sub(1);
-        sections.insert(at, section(Keep::Always, CUT.to_owned()));
-    }
-    let mut text = sections.into_iter().map(|section| section.text).collect::<Vec<_>>().join("\n");
-    crate::failure::cut(&mut text, budget);
-    text
-}
-
 fn heading(report: &Report) -> String {
     let mut lines = format!("## {} {}\n", glyph(report), phrase(&headline::sentence(report)));
-    lines.extend(why(report));
-    if let ([service], false) = (report.services.as_slice(), report.outcome.is_good()) {
-        lines.push_str(&format!("\n**Now**: {}.{}\n", phrase(&headline::stands(service)), services::last_proven(service)));
+    if report.failure.is_none() {
+        lines.extend(why(report));
     }
-    for mixture in report.groups.iter().filter(|group| group.mixture.is_some()) {
-        let members = mixture.members.iter().map(|name| words(name)).collect::<Vec<_>>().join(" and ");
-        lines.push_str(&format!("\n> ⚠️ **{members} do not stand at one version now**, although they are to stand or fall together.\n"));
+    if let ([service], false) = (report.services.as_slice(), report.outcome.is_good() || nothing_begun(report)) {
+        lines.push_str(&format!("\n**Now**: {}{}.\n", phrase(&headline::stands(service)), services::last_proven(service)));
     }
     lines
 }
 
+/// Nobody has even looked at a service.
+fn nothing_begun(report: &Report) -> bool {
+    report.services.iter().all(|service| service.before == Stood::Unknown && service.outcome == Ending::Untouched)
+}
+
 /// The first failure and its nearest reason, for people who read no further.
 fn why(report: &Report) -> Option<String> {
-    let (service, trouble) = headline::cause(report).filter(|_| !report.services.is_empty())?;
+    let (service, trouble) = headline::cause(report)?;
     let of = service.filter(|service| report.services.len() > 1 && !trouble.what.starts_with(&service.name));
     let of = of.map(|service| format!("{}: ", words(&service.name))).unwrap_or_default();
-    let nearest = trouble.why.first().map(|why| format!(" – {}", words(&short(why.lines().next().unwrap_or_default()))));
-    let what = if report.sentence.ends_with(&trouble.what) { String::new() } else { format!("**{of}{}**", words(&short(&trouble.what))) };
-    Some(format!("\n**Why**: {what}{}\n", nearest.unwrap_or_default().trim_start_matches(if what.is_empty() { " – " } else { "" })))
+    let nearest = trouble.why.first().map(|why| format!(" – {}", prose(first_line(why)))).unwrap_or_default();
+    Some(format!("\n**Why**: **{of}{}**{nearest}\n", words(&short(&trouble.what))))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 fn glyph(report: &Report) -> &'static str {
@@ -135,18 +121,31 @@ fn commit(report: &Report) -> String {
     link(address.as_deref(), &text)
 }
 
-fn link(address: Option<&str>, text: &str) -> String {
-    address.and_then(escape::address).map_or_else(|| text.to_owned(), |address| format!("<a href=\"{address}\">{text}</a>"))
-}
-
 /// A sentence: names strong, identifiers as code.
 fn phrase(phrase: &Phrase) -> String {
     let parts = phrase.0.iter().map(|part| match part {
-        Part::Words(text) => words(&short(text)),
+        Part::Words(text) => spaced(&short(text)),
         Part::Name(text) => format!("**{}**", words(text)),
         Part::Code(text) => code(&short(text)),
     });
     parts.collect()
+}
+
+/// Words that stand between others: the spaces at their ends stay.
+fn spaced(text: &str) -> String {
+    let (before, after) = (text.starts_with(' '), text.len() > 1 && text.ends_with(' '));
+    format!("{}{}{}", if before { " " } else { "" }, words(text), if after { " " } else { "" })
+}
+
+/// A text of several words, in which `what stands between backticks` is code. The backticks that are left unpaired are words.
+fn prose(text: &str) -> String {
+    let text = short(text);
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return words(&text);
+    }
+    let part = |(index, part): (usize, &&str)| if index % 2 == 0 { spaced(part) } else { code(part) };
+    parts.iter().enumerate().map(part).collect()
 }
 
 /// A folded part.
@@ -156,7 +155,7 @@ fn folded(title: &str, body: &str) -> String {
 
 /// `folded`, with the number of lines in the title.
 fn folded_lines(title: &str, lines: &[String]) -> String {
-    folded(&format!("{} ({})", words(title), count(lines.len(), "line")), &escape::fence(lines))
+    folded(&format!("{} ({})", words(title), count(lines.len(), "line")), &fence(lines))
 }
 
 /// `key: a → b` with what is the same before the last part of both left out, and digests cut.
@@ -189,27 +188,7 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Keep, escape, section, short, within};
-
-    #[test]
-    fn what_does_not_fit_goes_evidence_first_and_the_outcome_stays() {
-        let sections = || {
-            vec![
-                section(Keep::Always, "outcome".into()),
-                section(Keep::Story, "story".repeat(20)),
-                section(Keep::Evidence, "first".repeat(40)),
-                section(Keep::Evidence, "second".repeat(40)),
-                section(Keep::Always, "foot".into()),
-            ]
-        };
-        let whole = within(10_000, sections());
-        assert!(whole.contains("first") && whole.contains("second") && !whole.contains("Cut to"));
-        let less = within(450, sections());
-        assert!(less.contains("first") && !less.contains("second") && less.contains("Cut to"), "{less}");
-        let least = within(100, sections());
-        assert!(least.starts_with("outcome") && least.trim_end().ends_with("foot") && !least.contains("story"), "{least}");
-        assert!(least.len() <= 100);
-    }
+    use super::{change, short};
 
     #[test]
     fn digests_are_cut_to_what_people_compare() {
@@ -219,18 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_is_longer_than_any_run_inside() {
-        let lines = ["a ```` b".to_owned(), "~~~\n```".to_owned()];
-        assert_eq!(escape::fence(&lines), "`````text\na ```` b\n~~~\n```\n`````");
-    }
-
-    #[test]
-    fn only_addresses_for_a_browser_become_links() {
-        assert_eq!(escape::address("https://app.example.com/a_b?x=1&y=2").as_deref(), Some("https://app.example.com/a%5Fb?x=1&amp;y=2"));
-        for bad in ["javascript:alert(1)", "https://user:pass@example.com", "ftp://example.com", "//example.com", "https://e.com/\"><b>"] {
-            assert!(escape::address(bad).is_none_or(|address| !address.contains(['"', '<', '>'])), "{bad}");
-        }
-        assert_eq!(escape::address("javascript:alert(1)"), None);
-        assert_eq!(escape::address("https://user:pass@example.com"), None);
+    fn a_change_shows_what_differs() {
+        assert_eq!(change("image: r.example.com/a/web:1 → r.example.com/a/web:2"), "image: web:1 → web:2");
+        assert_eq!(change("image: r.example.com/web:1 → other.example.com/web:2"), "image: r.example.com/web:1 → other.example.com/web:2");
+        assert_eq!(change("image: r.example.com/web:1 → r.example.com/b/web:2"), "image: r.example.com/web:1 → r.example.com/b/web:2");
+        assert_eq!(change("memory: 512 → 1024"), "memory: 512 → 1024");
+        assert_eq!(change("desired count 2"), "desired count 2");
     }
 }

@@ -2,23 +2,25 @@
 
 use crate::report::headline;
 use crate::report::phrase::{count, span};
-use crate::report::{Ending, Report, Service, Stood};
+use crate::report::{Ending, Group, Report, Service, Stood};
 
-use super::escape::{self, code, fence, words};
-use super::{Keep, Section, change, folded, link, phrase, section, short};
+use super::address::{link, target};
+use super::{Keep, Section, change, code, fence, folded, phrase, prose, section, short, unprefixed, words};
 
 /// From this many services on those that went well are folded away.
 const MANY: usize = 12;
 /// Lines of proof in one cell.
 const PROOF_ALONE: usize = 5;
 const PROOF_AMONG_OTHERS: usize = 2;
+/// What is shorter than this, markup included, stays on one line of a cell.
+const LINE: usize = 48;
 
 /// The table: those that need a person first.
 pub(super) fn table(report: &Report) -> Vec<Section> {
     match report.mode.as_str() {
         "plan" => return report.services.iter().map(planned).collect(),
         "history" => return report.services.iter().map(history).collect(),
-        _ if report.services.is_empty() => return Vec::new(),
+        _ if super::nothing_begun(report) => return Vec::new(),
         _ => {}
     }
     let mut services: Vec<&Service> = report.services.iter().collect();
@@ -36,7 +38,7 @@ pub(super) fn table(report: &Report) -> Vec<Section> {
 }
 
 fn rows(report: &Report, services: &[&Service]) -> String {
-    let looking = report.mode == "verify";
+    let looking = report.services.iter().all(|service| matches!(service.outcome, Ending::Healthy | Ending::Unhealthy));
     let head = if looking { "| Service | Serves | Proof | Time |" } else { "| Service | Was → is now | Proof | Time |" };
     let mut lines = vec![head.to_owned(), "|:--|:--|:--|--:|".to_owned()];
     let shown = if report.services.len() == 1 { PROOF_ALONE } else { PROOF_AMONG_OTHERS };
@@ -48,12 +50,13 @@ fn rows(report: &Report, services: &[&Service]) -> String {
 }
 
 fn named(service: &Service) -> String {
-    let mut small = vec![service.outcome.phrase().to_owned()];
+    let mut small = vec![service.outcome.phrase().replace(' ', "&nbsp;")];
     small.extend((!service.target.is_empty()).then(|| words(&service.target)));
-    small.extend(service.url.as_deref().and_then(|url| escape::address(url).map(|_| link(Some(url), "open"))));
-    format!("{} **{}**<br><sub>{}</sub>", service.outcome.glyph(), words(&service.name), small.join(" · "))
+    small.extend(service.url.as_deref().and_then(|url| target(url).map(|_| link(Some(url), "open"))));
+    format!("{}&nbsp;**{}**<br><sub>{}</sub>", service.outcome.glyph(), words(&service.name), small.join("&nbsp;·&nbsp;"))
 }
 
+/// The way of a service from what served to what serves.
 fn moved(service: &Service, looking: bool) -> String {
     let was = match &service.before {
         Stood::Running { revision: Some(revision), .. } => code(revision),
@@ -62,23 +65,24 @@ fn moved(service: &Service, looking: bool) -> String {
         Stood::Unknown => "<i>not read</i>".to_owned(),
     };
     let new = service.revision.as_deref().map_or_else(|| "a new release".to_owned(), code);
-    let arrow = " → ";
-    let path = match service.outcome {
-        _ if looking => was,
-        Ending::Live => format!("{was}{arrow}**{new}**"),
-        Ending::Unchanged => format!("**{new}** as before"),
-        Ending::RolledBack => format!("{was}{arrow}<del>{new}</del>{arrow}**{was}**"),
-        Ending::RollingBack => format!("{was}{arrow}<del>{new}</del>{arrow}⏳&nbsp;{was}"),
+    let (gone, is) = (|new: &str| format!("<del>{new}</del>"), |now: &str| format!("**{now}**"));
+    let stops = match service.outcome {
+        Ending::Planned | Ending::Healthy | Ending::Unhealthy => vec![was],
+        _ if looking => vec![was],
+        Ending::Live => vec![was, is(&new)],
+        Ending::Unchanged => vec![format!("{} as before", is(&new))],
+        Ending::RolledBack => vec![was.clone(), gone(&new), is(&was)],
+        Ending::RollingBack => vec![was.clone(), gone(&new), format!("⏳&nbsp;{was}")],
         Ending::Superseded => {
-            let theirs = service.superseded_by.as_deref().map_or_else(|| "theirs".to_owned(), |by| code(&short(by)));
-            format!("{was}{arrow}<del>{new}</del>{arrow}**{theirs}**")
+            let by = service.superseded_by.as_deref().and_then(|by| by.split(' ').next());
+            vec![was, gone(&new), is(&by.map_or_else(|| "somebody's".to_owned(), code))]
         }
-        Ending::Untouched => format!("**{was}** as before"),
-        Ending::Failed => format!("{was}{arrow}**{new}**"),
-        Ending::Stuck => format!("{was}{arrow}<del>{new}</del>{arrow}**?**"),
-        Ending::Planned | Ending::Healthy | Ending::Unhealthy => was,
+        Ending::Untouched => vec![format!("{} as before", is(&was))],
+        Ending::Failed => vec![was, is(&new)],
+        Ending::Stuck => vec![was, gone(&new), is("?")],
     };
-    format!("{path}{}", image(service))
+    let arrow = if stops.iter().map(String::len).sum::<usize>() < LINE { "&nbsp;→&nbsp;" } else { "<br>→&nbsp;" };
+    format!("{}{}", stops.join(arrow), image(service))
 }
 
 fn image(service: &Service) -> String {
@@ -89,13 +93,13 @@ fn image(service: &Service) -> String {
 
 fn proof(service: &Service, shown: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
-    lines.extend(service.unproven.as_ref().map(|why| format!("⚠️ **not proven** – {}", words(why))));
+    lines.extend(service.unproven.as_ref().map(|why| format!("⚠️ **not proven** – {}", prose(why))));
     lines.extend(service.proof.iter().take(shown).map(|line| words(&short(line))));
     let more = service.proof.len().saturating_sub(shown);
     lines.extend((more > 0).then(|| format!("<sub>and {more} more</sub>")));
     if lines.is_empty() {
         lines.push(match &service.failure {
-            Some(failure) => words(&short(&failure.what)),
+            Some(failure) => format!("none – {}", words(&short(unprefixed(&failure.what, &service.name)))),
             None if service.outcome == Ending::RolledBack => "put back with its group".to_owned(),
             None if service.outcome == Ending::Untouched => "not started".to_owned(),
             None => "–".to_owned(),
@@ -116,7 +120,7 @@ fn planned(service: &Service) -> Section {
     let mut lines = vec![format!("### {glyph} {} – {title}\n", words(&service.name))];
     lines.push(format!("{}.\n", phrase(&headline::stands(service))));
     lines.extend(service.changes.iter().map(|change| changed(change)));
-    lines.extend(service.notes.iter().map(|note| format!("- <i>{}</i>", words(note))));
+    lines.extend(service.notes.iter().map(|note| format!("- <i>{}</i>", prose(note))));
     section(Keep::Always, lines.join("\n") + "\n")
 }
 
@@ -145,7 +149,7 @@ pub(super) fn by_hand(report: &Report) -> Vec<Section> {
     let left = report.services.iter().filter(|service| !service.by_hand.is_empty());
     let told = left.map(|service| {
         let to = service.before.revision().map_or_else(|| "what stood before".to_owned(), code);
-        let why = service.kept.as_ref().map(|why| format!(" It was left as it is: {}.", words(why))).unwrap_or_default();
+        let why = service.kept.as_ref().map(|why| format!(" It was left as it is: {}.", prose(why))).unwrap_or_default();
         let text = format!("**To put {} back on {to} by hand:**{why}\n\n{}\n", words(&service.name), fence(&service.by_hand));
         section(Keep::Always, text)
     });
@@ -159,7 +163,8 @@ pub(super) fn known(report: &Report) -> Option<Section> {
         let stages = report.skipped.iter().map(|stage| code(stage)).collect::<Vec<_>>().join(", ");
         lines.push(format!("- Skipped by flag, so not done: {stages}"));
     }
-    lines.extend(report.notes.iter().map(|note| format!("- {}", words(note))));
+    lines.extend(report.groups.iter().filter_map(together));
+    lines.extend(report.notes.iter().map(|note| format!("- {}", prose(note))));
     for service in &report.services {
         let name = words(&service.name);
         lines.extend(
@@ -169,15 +174,25 @@ pub(super) fn known(report: &Report) -> Option<Section> {
                 .map(|run| format!("- **{name}**: run {} was lost while it changed it; what it left was put back first", words(run))),
         );
         if report.mode != "plan" {
-            lines.extend(service.notes.iter().map(|note| format!("- **{name}**: {}", words(note))));
+            lines.extend(service.notes.iter().map(|note| format!("- **{name}**: {}", prose(note))));
         }
     }
     (!lines.is_empty()).then(|| section(Keep::Story, lines.join("\n") + "\n"))
 }
 
+/// What being a group meant, where it was not proven as a whole.
+fn together(group: &Group) -> Option<String> {
+    let names = group.members.iter().map(|name| format!("**{}**", words(name))).collect::<Vec<_>>();
+    let several = (names.len() > 1 && !group.committed).then(|| names.join(" and "))?;
+    Some(match group.mixture {
+        Some(_) => format!("- ⚠️ {several} are to stand or fall together, and **do not stand at one version now**"),
+        None => format!("- {several} stand or fall together: what one of them could not prove was not kept of any"),
+    })
+}
+
 /// How every service stands now. Where all went well the table has said it; of a single one the first lines have.
 pub(super) fn standing(report: &Report) -> Option<Section> {
-    if report.outcome.is_good() || report.services.len() < 2 {
+    if report.outcome.is_good() || report.services.len() < 2 || super::nothing_begun(report) {
         return None;
     }
     let lines = report.services.iter().map(|service| {
@@ -193,5 +208,5 @@ pub(super) fn standing(report: &Report) -> Option<Section> {
 /// The last release that was proven, where it does not serve.
 pub(super) fn last_proven(service: &Service) -> String {
     let good = service.known_good.as_deref().filter(|good| service.serving.as_deref() != Some(*good));
-    good.map(|good| format!(" <sub>last proven: {}</sub>", code(good))).unwrap_or_default()
+    good.map(|good| format!(" (last proven: {})", code(good))).unwrap_or_default()
 }

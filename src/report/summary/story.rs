@@ -3,8 +3,7 @@
 use crate::report::phrase::{clock, count, span};
 use crate::report::{Moment, Report, Sign};
 
-use super::escape::words;
-use super::{Keep, Section, change, folded, section, short};
+use super::{Keep, Section, change, folded, section, short, words};
 
 /// The most moments shown open.
 const OPEN: usize = 14;
@@ -41,9 +40,10 @@ fn row(report: &Report, moment: &Moment) -> String {
         if report.services.len() > 1 { format!(" {} |", words(moment.service.as_deref().unwrap_or_default())) } else { String::new() };
     let facts: Vec<&String> = moment.facts.iter().filter(|fact| !is_in_the_table(report, fact)).collect();
     let more = facts.len().saturating_sub(FACTS);
-    let shown: String = facts.iter().take(FACTS).map(|fact| format!("<br><sub>{}</sub>", words(&change(fact)))).collect();
-    let more = if more > 0 { format!("<br><sub>and {more} more</sub>") } else { String::new() };
-    format!("| {} | {} |{service} {}{shown}{more} | {took} |", sign(moment.sign), clock(moment.at_seconds), words(&short(&moment.what)))
+    let mut small: Vec<String> = facts.iter().take(FACTS).map(|fact| words(&change(fact))).collect();
+    small.extend((more > 0).then(|| format!("and {more} more")));
+    let small = if small.is_empty() { String::new() } else { format!("<br><sub>{}</sub>", small.join(" · ")) };
+    format!("| {} | {} |{service} {}{small} | {took} |", sign(moment.sign), clock(moment.at_seconds), words(&short(&moment.what)))
 }
 
 /// The table of services shows the whole proof of the only one.
