@@ -196,11 +196,19 @@ fn service(name: &ServiceName, opening: &Opening, state: &State, told: &Told) ->
     };
     let outcome = ending::of(&folded, &standing);
     let mut service = described(name, &folded, outcome, told);
+    if !folded.in_trouble() && matches!(outcome, Ending::RolledBack | Ending::RollingBack | Ending::Untouched) {
+        service.because_of = plan.and_then(|plan| first_in_trouble(plan, state));
+    }
     if opening.mode == "history" {
         service.releases = std::mem::take(&mut service.notes);
     }
     service.stands = headline::stands(&service).to_string();
     service
+}
+
+fn first_in_trouble(plan: &GroupPlan, state: &State) -> Option<String> {
+    let mut names = plan.members.iter().map(|member| &member.service);
+    names.find(|name| state.services.get(*name).is_some_and(Folded::in_trouble)).map(|name| name.0.clone())
 }
 
 fn described(name: &ServiceName, folded: &Folded, outcome: Ending, told: &Told) -> Service {
@@ -228,6 +236,7 @@ fn described(name: &ServiceName, folded: &Folded, outcome: Ending, told: &Told) 
         kept: told.kept.clone(),
         by_hand: told.by_hand.clone(),
         superseded_by: told.superseded_by.clone(),
+        because_of: None,
         repaired: told.repaired.clone(),
         notes: told.notes.clone(),
         releases: Vec::new(),

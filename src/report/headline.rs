@@ -138,10 +138,10 @@ pub(super) fn stands(service: &Service) -> Phrase {
         (Ending::RolledBack, Stood::Running { health: Some(health), .. }) if health.starts_with("not healthy") => {
             empty().code(was).and(" serves again, no healthier than before the run")
         }
-        (Ending::RolledBack, Stood::Running { .. }) if service.failure.is_none() => {
-            empty().code(was).and(" serves again; ").code(new).and(" serves nobody, as its group was not proven")
+        (Ending::RolledBack, Stood::Running { .. }) => {
+            let stands = empty().code(was).and(" serves again; ").code(new).and(" serves nobody");
+            service.because_of.as_ref().map_or(stands.clone(), |other| stands.and(", as ").then(Phrase::name(other)).and(" was not proven"))
         }
-        (Ending::RolledBack, Stood::Running { .. }) => empty().code(was).and(" serves again; ").code(new).and(" serves nobody"),
         (Ending::RolledBack, _) => empty().and("nothing serves, as before; ").code(new).and(" serves nobody"),
         (Ending::RollingBack, Stood::Running { .. }) => empty().and("on its way back to ").code(was).and("; the end was not seen"),
         (Ending::RollingBack, _) => empty().and("on its way back to serving nobody; the end was not seen"),

@@ -128,6 +128,8 @@ pub struct Service {
     pub by_hand: Vec<String>,
     /// Somebody else's deployment, which was left alone.
     pub superseded_by: Option<String>,
+    /// The member of its group whose trouble it was put back, or not started, for.
+    pub because_of: Option<String>,
     /// An earlier run whose leavings were put back first.
     pub repaired: Option<String>,
     /// Lines a person should know.

@@ -25,7 +25,20 @@ fn service(service: &mut Service, redact: Redact) {
     let Service { name, target, stands, url, image, tag, digest, revision, serving, known_good, unproven, kept, superseded_by, .. } =
         service;
     all([name, target, stands], redact);
-    let named = [url, image, tag, digest, revision, serving, known_good, unproven, kept, superseded_by, &mut service.repaired];
+    let named = [
+        url,
+        image,
+        tag,
+        digest,
+        revision,
+        serving,
+        known_good,
+        unproven,
+        kept,
+        superseded_by,
+        &mut service.repaired,
+        &mut service.because_of,
+    ];
     all(named.into_iter().flatten(), redact);
     if let Stood::Running { revision, image, health } = &mut service.before {
         all([revision, image, health].into_iter().flatten(), redact);

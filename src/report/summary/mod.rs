@@ -73,7 +73,10 @@ fn nothing_begun(report: &Report) -> bool {
 
 /// The first failure and its nearest reason, for people who read no further.
 fn why(report: &Report) -> Option<String> {
-    let (service, trouble) = headline::cause(report)?;
+    let Some((service, trouble)) = headline::cause(report) else {
+        let by = report.interrupted.as_ref().filter(|_| !report.outcome.is_good())?;
+        return Some(format!("\n**Why**: the run was interrupted ({}) before everything was proven\n", words(by)));
+    };
     let of = service.filter(|service| report.services.len() > 1 && !trouble.what.starts_with(&service.name));
     let of = of.map(|service| format!("{}: ", words(&service.name))).unwrap_or_default();
     let nearest = trouble.why.first().map(|why| format!(" – {}", prose(first_line(why)))).unwrap_or_default();

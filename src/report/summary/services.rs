@@ -100,7 +100,6 @@ fn proof(service: &Service, shown: usize) -> String {
     if lines.is_empty() {
         lines.push(match &service.failure {
             Some(failure) => format!("none – {}", words(&short(unprefixed(&failure.what, &service.name)))),
-            None if service.outcome == Ending::RolledBack => "put back with its group".to_owned(),
             None if service.outcome == Ending::Untouched => "not started".to_owned(),
             None => "–".to_owned(),
         });
@@ -173,6 +172,9 @@ pub(super) fn known(report: &Report) -> Option<Section> {
                 .as_ref()
                 .map(|run| format!("- **{name}**: run {} was lost while it changed it; what it left was put back first", words(run))),
         );
+        if service.outcome == Ending::Superseded {
+            lines.push(format!("- **{name}**: nothing was put back, as what serves now is not ours. Deploy one after the other: give the jobs one `concurrency` group"));
+        }
         if report.mode != "plan" {
             lines.extend(service.notes.iter().map(|note| format!("- **{name}**: {}", prose(note))));
         }

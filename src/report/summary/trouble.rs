@@ -63,7 +63,9 @@ fn failed(service: &Service) -> &'static str {
 fn told(same: &Same) -> Vec<Section> {
     let who: Vec<&str> = same.of.iter().map(|(service, _)| service.name.as_str()).collect();
     let what = who.first().map_or(same.trouble.what.as_str(), |name| unprefixed(&same.trouble.what, name));
-    let heading = format!("### Why {} {}: {}\n", phrase(&names(&who)), same.did, words(&short(what)));
+    let named = who.first().is_some_and(|name| what.starts_with(name)) && who.len() == 1;
+    let who_did = if named { String::new() } else { format!(" {} {}", phrase(&names(&who)), same.did) };
+    let heading = format!("### Why{who_did}: {}\n", words(&short(what)));
     let evidence = same.of.iter().take(SHOWN).flat_map(|(service, evidence)| {
         let alone = who.len() == 1;
         evidence.iter().map(move |material| {
