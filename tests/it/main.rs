@@ -8,6 +8,7 @@ mod action_harness_proof;
 mod aws;
 mod container;
 mod crash;
+mod docs;
 mod ecs;
 mod engine;
 mod engine_run;
