@@ -19,5 +19,6 @@ mod rig;
 mod runner;
 mod runner_grammar;
 mod setup;
+mod report;
 mod simulator;
 mod walk;
