@@ -3,7 +3,7 @@
 //!
 //! # The house, floor by floor
 //!
-//! A room imports only from floors below; `tests/it/floors.rs` holds the list.
+//! A room imports only from floors below; `tests/it/floors/` holds the list.
 //!
 //! | floor | room | holds |
 //! |---|---|---|

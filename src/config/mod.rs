@@ -1,7 +1,9 @@
 //! Settings as written (inputs, `touchdown.yml`, flags) → a valid plan. Every mistake is reported at once, before any network call.
 
+pub mod names;
 pub mod plan;
 mod service;
+mod yaml;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ use crate::runner::env::Env;
 use crate::runner::inputs::Inputs;
 use crate::runner::mistake::Mistake;
 use crate::runner::origin::Origin;
+use crate::runner::workspace::Workspace;
 use crate::values::Secret;
 
 use plan::{Auth, Mode, Plan, Skip};
@@ -22,6 +25,7 @@ use service::Reader;
 pub fn of_inputs(env: &Env) -> Result<Plan, Vec<Mistake>> {
     let (inputs, origin) = (Inputs::of(env), Origin::of(env));
     let mut reader = Reader { inputs: &inputs, commit: &origin.commit, mistakes: Vec::new() };
+    reader.mistakes.extend(unknown(&inputs));
     let mode = mode(&mut reader);
     let deploys = matches!(mode, Mode::Deploy | Mode::Plan | Mode::Rehearse { .. });
     let changes = matches!(mode, Mode::Deploy | Mode::Rollback { .. });
@@ -29,7 +33,8 @@ pub fn of_inputs(env: &Env) -> Result<Plan, Vec<Mistake>> {
         let what = format!("is {} on {}: whoever can open a pull request would deploy", mode.name(), origin.event);
         reader.mistakes.push(Mistake::new("mode", what, "deploy on push, or set allow-pull-request: true"));
     }
-    let service = reader.service(deploys);
+    let mut service = reader.service(deploys);
+    service.definition = definition(env, &mut reader);
     let members = vec![MemberPlan { service: service.name.clone(), after: Vec::new() }];
     let group = GroupPlan { members, on_failure: service.on_failure, on_cancel: reader.trouble("on-cancel") };
     let skip = Skip {
@@ -61,6 +66,37 @@ pub fn failure(mistakes: &[Mistake]) -> Failure {
         .iter()
         .fold(Failure::config(what), |failure, mistake| failure.why(mistake.to_string()))
         .fix("nothing was touched: correct the settings and run again")
+}
+
+/// Names that are not served, each with what to write.
+fn unknown(inputs: &Inputs) -> Vec<Mistake> {
+    let later = |mistake: Mistake| {
+        if names::is_later(&mistake.name) {
+            return Mistake::new(mistake.name, "is not served yet", "remove it");
+        }
+        mistake
+    };
+    inputs.unknown(&names::SERVED).into_iter().map(later).collect()
+}
+
+/// The user's own task definition, JSON or YAML, beneath the workspace.
+fn definition(env: &Env, reader: &mut Reader<'_>) -> Option<serde_json::Value> {
+    let path = reader.inputs.text("task-definition")?;
+    let read = match Workspace::of(env).read(path) {
+        Ok(text) => yaml::read(path, &text),
+        Err(failure) => Err(Mistake::new("task-definition", failure.what, "name a JSON or YAML file beneath the workspace")),
+    };
+    match read {
+        Ok(node) if matches!(node.kind, yaml::Kind::Map(_)) => Some(node.to_json()),
+        Ok(_) => {
+            reader.mistakes.push(Mistake::new("task-definition", "is no task definition", "write one object with containerDefinitions"));
+            None
+        }
+        Err(mistake) => {
+            reader.mistakes.push(mistake);
+            None
+        }
+    }
 }
 
 fn mode(reader: &mut Reader<'_>) -> Mode {

@@ -8,6 +8,9 @@ use tokio::sync::watch;
 use crate::clock::{Clock, Timestamp};
 use crate::failure::{Kind, Result};
 
+/// A verb that fails for the moment is called at least so often.
+const TRIES: u32 = 3;
+
 /// Given to every step; clones agree.
 #[derive(Clone)]
 pub(crate) struct Pace {
@@ -47,16 +50,20 @@ impl Pace {
         }
     }
 
-    /// Calls `verb` again while its failure is transient, for about `patience`; verbs look before they write.
+    /// Calls `verb` again while its failure is transient, for about `patience`, and at least three times however slow it is;
+    /// verbs look before they write.
     pub(crate) async fn insist<T, F: Future<Output = Result<T>>>(&self, patience: Duration, mut verb: impl FnMut() -> F) -> Result<T> {
         let until = self.now().plus(patience);
         let mut delay = Duration::from_millis(500);
+        let mut tries = 0;
         loop {
             let failure = match verb().await {
                 Err(failure) if failure.kind == Kind::Transient => failure,
                 ended => return ended,
             };
-            if self.now().plus(delay) > until || self.pause(delay).await == Err(Halted) {
+            tries += 1;
+            let over = tries >= TRIES && self.now().plus(delay) > until;
+            if over || self.pause(delay).await == Err(Halted) {
                 return Err(failure);
             }
             tracing::warn!("trying again: {}", failure.what);

@@ -9,6 +9,8 @@ use crate::engine::record::{GroupPlan, MemberPlan, OnTrouble};
 use crate::failure::Result;
 use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs, VersionRule};
 use crate::http::Endpoints;
+use crate::report::{Report, summary};
+use crate::runner::report_file;
 use crate::simulator::fault::Fault;
 use crate::target::InFlight;
 use crate::target::ecs::EcsSettings;
@@ -21,18 +23,31 @@ use super::tell::{Told, tell};
 /// The good deploy, then the bad one. Good means: the first is live and the second is not.
 pub(crate) async fn demo(surroundings: &Surroundings) -> u8 {
     let mut statuses = Vec::new();
-    for (title, fault) in [("a good release", Fault::None), ("a release that crashes", Fault::CrashOnStart)] {
+    for (title, file, fault) in [("a good release", "live", Fault::None), ("a release that crashes", "rolled-back", Fault::CrashOnStart)] {
         surroundings.log.line(&format!("\n== {title} =="));
         let journal = match plan() {
             Ok(plan) => rehearse(surroundings, &plan, fault).await,
             Err(failure) => Err(failure),
         };
-        statuses.push(match journal {
-            Ok(journal) => tell(surroundings, Told::Journal(&journal)),
-            Err(failure) => tell(surroundings, Told::Early(&failure)),
+        statuses.push(match &journal {
+            Ok(journal) => tell(surroundings, Told::Journal(journal)),
+            Err(failure) => tell(surroundings, Told::Early(failure)),
         });
+        if let Ok(journal) = &journal {
+            show(surroundings, file, &Report::of(journal.entries(), None));
+        }
     }
     u8::from(statuses != [0, 1])
+}
+
+/// Prints the job summary, and writes it where it can be looked at rendered.
+fn show(surroundings: &Surroundings, file: &str, report: &Report) {
+    let markdown = summary::summary(report);
+    surroundings.log.line(&format!("\n-- the job summary --\n{markdown}"));
+    match report_file::write_demo(file, &markdown) {
+        Ok(path) => surroundings.log.line(&format!("-- also in {} --", path.display())),
+        Err(error) => surroundings.log.line(&format!("-- it could not be written: {error} --")),
+    }
 }
 
 /// One web service on ECS.

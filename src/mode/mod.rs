@@ -47,10 +47,20 @@ pub async fn run(invocation: Invocation) -> u8 {
     if name.ends_with("touchdown-post") {
         return post(surroundings).await;
     }
-    if args.get(1).map(String::as_str) == Some("demo") {
-        return demo::demo(&surroundings).await;
+    match args.get(1).map(String::as_str) {
+        Some("demo") => demo::demo(&surroundings).await,
+        Some("--version") => {
+            surroundings.log.line(concat!("touchdown ", env!("CARGO_PKG_VERSION")));
+            0
+        }
+        Some(other) => {
+            let failure = Failure::config(format!("{other:?} is no command"))
+                .why("settings are read from the step's inputs; flags at a terminal are not served yet")
+                .fix("write no argument, or demo, or --version");
+            tell::tell(&surroundings, Told::Early(&failure))
+        }
+        None => main(surroundings).await,
     }
-    main(surroundings).await
 }
 
 /// The step itself.

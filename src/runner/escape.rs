@@ -61,7 +61,7 @@ fn character(word: &[char], at: usize) -> String {
     match c {
         // GitHub's own way to keep a dollar sign from beginning a formula.
         // <https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/writing-mathematical-expressions> (2026-11)
-        '$' => "<span>$</span>".to_owned(),
+        '$' => "<span>&#36;</span>".to_owned(),
         c if significant => number(c),
         c => c.to_string(),
     }
@@ -74,25 +74,25 @@ fn breaks_after(word: &[char], at: usize, c: char, resource_name: bool) -> bool 
     match c {
         '@' => follows(|c| c.is_alphanumeric()),
         '#' => follows(char::is_ascii_digit),
-        '-' => follows(char::is_ascii_digit) && ends_with_ignoring_case(&word[..at], "gh"),
+        'h' | 'H' => follows(|c| *c == '-') && rest.get(1).is_some_and(char::is_ascii_digit) && ends_with_ignoring_case(&word[..at], "g"),
         ':' if resource_name => false,
         ':' => {
             let name = rest.iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-')).count();
             name > 0 && rest.get(name) == Some(&':')
         }
-        c if c.is_ascii_hexdigit() && !resource_name => begins_commit(word, at),
+        c if c.is_ascii_hexdigit() && !resource_name => breaks_commit(word, at),
         _ => false,
     }
 }
 
-/// Seven to forty hexadecimal digits that stand alone. Digits only, such as an account number, are left whole.
-fn begins_commit(word: &[char], at: usize) -> bool {
-    let joined = |c: &char| c.is_alphanumeric() || *c == '_';
-    if at > 0 && joined(&word[at - 1]) {
-        return false;
-    }
-    let run: Vec<&char> = word[at..].iter().take_while(|c| joined(c)).collect();
-    (7..=40).contains(&run.len()) && run.iter().all(|c| c.is_ascii_hexdigit()) && run.iter().any(|c| c.is_alphabetic())
+/// Whether a break is due here in a commit: seven to forty hexadecimal digits that stand alone, of which no seven may stay together.
+/// Digits only (an account number) and parts of something longer (a request's id, a task's path) are left whole, so that they can be copied.
+fn breaks_commit(word: &[char], at: usize) -> bool {
+    let joined = |c: &&char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/');
+    let before = word[..at].iter().rev().take(41).take_while(joined).count();
+    let run: Vec<&char> = word[at - before..].iter().take(42).take_while(joined).collect();
+    let commit = (7..=40).contains(&run.len()) && run.iter().all(|c| c.is_ascii_hexdigit()) && run.iter().any(|c| c.is_alphabetic());
+    commit && before % 6 == 5 && before + 1 < run.len()
 }
 
 /// An ARN is copied from the summary into policies: it holds no commit, and no break between its colons.

@@ -1,8 +1,8 @@
 //! The step's outputs. The file wins over anything somebody printed, so every key is always written, also with nothing in it.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 
+use super::command_file;
 use super::env::Env;
 use super::random;
 
@@ -12,18 +12,13 @@ pub const LARGEST: usize = 500_000;
 
 /// Writes all of `outputs` by one append. Where they are too much together, the longest stay empty and are named in the answer.
 pub fn write(env: &Env, outputs: &[(&str, String)]) -> std::io::Result<Vec<String>> {
-    let path =
-        env.get("GITHUB_OUTPUT").ok_or_else(|| std::io::Error::other("GITHUB_OUTPUT is not set: this is not a step of a workflow"))?;
+    let mut file = command_file::open(env, "GITHUB_OUTPUT")?;
     let (outputs, left_out) = fit(outputs);
     let mut text = String::new();
     for (name, value) in &outputs {
         text.push_str(&entry(name, value)?);
     }
-    let explain = |error: std::io::Error| {
-        let why = "under a runner that is itself a container the file does not reach the action";
-        std::io::Error::new(error.kind(), format!("{path}: {error}; {why}"))
-    };
-    OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(explain)?;
+    file.write_all(text.as_bytes())?;
     Ok(left_out)
 }
 

@@ -33,3 +33,12 @@ fn write_into(folder: &Path, json: &str) -> std::io::Result<PathBuf> {
     let _ = chown(&path, Some(owner.uid()), Some(owner.gid()));
     Ok(path)
 }
+
+/// Writes a summary of the demo beneath the folder it is run in, where it can be looked at rendered.
+pub fn write_demo(name: &str, markdown: &str) -> std::io::Result<PathBuf> {
+    let folder = Path::new("target/demo");
+    let path = folder.join(format!("{name}.md"));
+    fs::create_dir_all(folder)?;
+    fs::write(&path, markdown)?;
+    Ok(path)
+}

@@ -1,9 +1,9 @@
 //! The runner's state file: one line per record under a fresh key, appended by a single write; read back as `STATE_*` in the post step.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
-use std::path::Path;
 
+use super::command_file;
 use super::env::Env;
 
 /// The state file, open for appending.
@@ -13,14 +13,7 @@ pub struct StateFile(File);
 impl StateFile {
     /// Opens the file `GITHUB_STATE` names; the runner has made it.
     pub fn open(env: &Env) -> std::io::Result<Self> {
-        let path =
-            env.get("GITHUB_STATE").ok_or_else(|| std::io::Error::other("GITHUB_STATE is not set: this is not a step of a workflow"))?;
-        OpenOptions::new().append(true).open(Path::new(path)).map(Self).map_err(|error| {
-            std::io::Error::new(
-                error.kind(),
-                format!("{path}: {error}; under a runner that is itself a container the file does not reach the action"),
-            )
-        })
+        command_file::open(env, "GITHUB_STATE").map(Self)
     }
 
     /// Appends `key=value` by one write. The key is fresh and made of letters, digits and `_`; the value holds no control character,

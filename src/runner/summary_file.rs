@@ -1,9 +1,9 @@
 //! The job summary's file: sections go in as they come, and where they are too much together the least important stay out.
 //! The runner drops a summary over 1 MiB whole (FileCommandManager.cs, 2026-11). What stands in a section is the report's.
 
-use std::fs::{self, OpenOptions};
 use std::io::Write;
 
+use super::command_file;
 use super::env::Env;
 
 /// What this step's summary may hold, in bytes: the runner measures before it masks, and masks may make it longer.
@@ -22,16 +22,9 @@ pub struct Section {
 
 /// Appends `sections`, in their order, as far as the budget reaches.
 pub fn append(env: &Env, sections: &[Section]) -> std::io::Result<()> {
-    let path = env
-        .get("GITHUB_STEP_SUMMARY")
-        .ok_or_else(|| std::io::Error::other("GITHUB_STEP_SUMMARY is not set: this is not a step of a workflow"))?;
-    let explain = |error: std::io::Error| {
-        let why = "under a runner that is itself a container the file does not reach the action";
-        std::io::Error::new(error.kind(), format!("{path}: {error}; {why}"))
-    };
-    let taken = fs::metadata(path).map_err(explain)?.len();
-    let text = fit(sections, BUDGET.saturating_sub(usize::try_from(taken).unwrap_or(BUDGET)));
-    OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(explain)
+    let mut file = command_file::open(env, "GITHUB_STEP_SUMMARY")?;
+    let taken = usize::try_from(file.metadata()?.len()).unwrap_or(BUDGET);
+    file.write_all(fit(sections, BUDGET.saturating_sub(taken)).as_bytes())
 }
 
 /// The sections that fit into `budget` bytes, in their order, with a line that says how many did not.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::action_harness::{Runner, Trigger};
 use crate::setup::component;
 
 /// Docker's client and the image's tag, where the set-up has brought both.
@@ -50,4 +51,43 @@ fn the_image_names_no_user_and_says_what_it_is() {
     assert_eq!(config["Entrypoint"], serde_json::json!(["/touchdown"]));
     assert_eq!(config["Labels"]["org.opencontainers.image.title"], "Touchdown");
     assert_eq!(config["Labels"]["org.opencontainers.image.licenses"], env!("CARGO_PKG_LICENSE"));
+}
+
+/// An image whose two names are one shell script: the stand-in that proves the harness's own use of Docker.
+fn stand_in(client: &Path, busybox: &Path) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"#!/busybox sh
+case $0 in
+*-post) echo "post: $STATE_j0 as $(/busybox id -u) in $PWD"; exit 0;;
+esac
+trap 'echo "j0=cancelled" >> "$GITHUB_STATE"; echo undone; exit 130' INT
+echo "I am $$ with $GITHUB_OUTPUT and $(/busybox cat touchdown.yml)"
+echo "outcome=live" >> "$GITHUB_OUTPUT"
+while :; do /busybox sleep 0.1; done
+"#;
+    for name in ["touchdown", "touchdown-post"] {
+        std::fs::write(folder.path().join(name), script).unwrap();
+    }
+    std::fs::copy(busybox, folder.path().join("busybox")).unwrap();
+    let archive = folder.path().join("root.tar");
+    let mut pack = Command::new("tar");
+    pack.arg("-cf").arg(&archive).args(["--mode=755", "-C"]).arg(folder.path()).args(["busybox", "touchdown", "touchdown-post"]);
+    assert!(pack.status().unwrap().success());
+    let tag = "touchdown:stand-in";
+    docker(client, &["import", archive.to_str().unwrap(), tag]);
+    tag.to_owned()
+}
+
+#[test]
+fn in_a_container_cancelling_reaches_pid_one_and_post_gets_its_state() {
+    let (Some(client), Some(busybox)) = (component("engine"), component("busybox")) else { return };
+    let tag = stand_in(&client, &busybox);
+    let runner =
+        Runner::new().in_docker(&client, &tag).file("touchdown.yml", "version: 1").cancel(Trigger::Printed("version: 1".to_owned()));
+    let main = runner.main();
+    assert_eq!(main.code, Some(130), "{}", main.stderr);
+    assert!(main.stdout.starts_with("I am 1 with /github/file_commands/set_output_"), "{}", main.stdout);
+    assert!(main.stdout.ends_with(" and version: 1\nundone\n"), "{}", main.stdout);
+    assert_eq!(main.outputs.get("outcome").map(String::as_str), Some("live"));
+    assert_eq!(runner.post(&main).stdout, "post: cancelled as 0 in /github/workspace\n");
 }

@@ -2,17 +2,25 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by failing")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so, loudly")]
 
+mod action;
 mod action_harness;
+mod action_harness_proof;
+mod aws;
 mod container;
 mod crash;
+mod ecs;
 mod engine;
 mod engine_run;
 mod floors;
 mod health;
 mod http;
 mod journal;
+mod modes;
 mod origin;
+mod process;
 mod rig;
+mod runner;
+mod runner_grammar;
 mod setup;
 mod simulator;
 mod walk;

@@ -1,7 +1,7 @@
 //! The whole walk of a deploy through the boundary: inputs in, the state of the cloud, the summary and the outputs out.
 
 use touchdown::simulator::fault::Fault;
-use touchdown::simulator::request::{Injection, When};
+use touchdown::simulator::request::{Hook, Injection, Moment, When};
 
 use crate::rig::{Rig, side_by_side};
 
@@ -85,4 +85,118 @@ async fn trouble_at_any_request_of_a_deploy_never_makes_a_second_release() {
         assert_eq!(ran.code == 0, outcome == "live", "{place}");
     }))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelled_at_any_request_the_undo_is_begun_and_post_proves_it() {
+    let clean = Rig::new().await;
+    clean.main().await;
+    let requests = clean.simulator.world().requests().len();
+    side_by_side((0..requests).map(|index| async move {
+        let rig = Rig::new().await.input("env", "VERSION=v2").input("health-version", "/version=v2");
+        let under_way = rig.start();
+        let stop = under_way.stop.clone();
+        rig.simulator.world().on_request(Box::new(move |request, moment| {
+            if request.index == index && moment == Moment::Before {
+                stop.request("SIGINT");
+            }
+            Hook::Go
+        }));
+        let ran = under_way.ended().await;
+        let committed = ran.state.values().any(|line| line.contains("\"committed\""));
+        let post = rig.post(&ran.state).await;
+        let expected = if committed { "v2" } else { "v1" };
+        assert_eq!(rig.simulator.world().serving("web"), expected, "at {index}\n{}\n--- post ---\n{}", ran.stdout, post.stdout);
+        assert_eq!(ran.code == 0, committed, "at {index}: {}", ran.stdout);
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_mistake_is_told_at_once_and_nobody_is_asked_anything() {
+    let rig = Rig::new().await.input("health-interval", "30").input("on-failure", "shrug").input("skip-verify", "yes").input("region", "");
+    let rig = rig.input("helth-path", "/").input("push-to", "somewhere").input("gcp-service-account", "x@y");
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "untouched"));
+    for told in [
+        "health-interval",
+        "write 30s",
+        "on-failure",
+        "skip-verify",
+        "write true or false",
+        "region",
+        "write health-path",
+        "push-to is not served yet",
+        "gcp-service-account is not served",
+    ] {
+        assert!(ran.stdout.contains(told), "{told}: {}", ran.stdout);
+    }
+    assert!(rig.simulator.world().requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_host_in_an_endpoint_override_is_refused_before_anything_is_asked() {
+    let rig = Rig::new().await.env("AWS_ENDPOINT_URL_STS", "https://sts.evil.example");
+    let ran = rig.main().await;
+    assert_eq!(ran.output("outcome"), "untouched");
+    assert!(ran.stdout.contains("AWS_ENDPOINT_URL_STS"), "{}", ran.stdout);
+    assert!(rig.simulator.world().requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_definition_file_is_sent_with_keys_nobody_has_heard_of() {
+    let definition = "family: web\nnetworkMode: awsvpc\nrequiresCompatibilities: [FARGATE]\ncpu: '256'\nmemory: '512'\nbrandNewKey: {a: ''}\n\
+        containerDefinitions:\n  - name: app\n    image: replaced\n    portMappings: [{containerPort: 8080}]\n    environment: [{name: EMPTY, value: ''}]\n";
+    let rig = Rig::new().await.file("deploy/task.yml", definition).input("task-definition", "deploy/task.yml");
+    let ran = rig.main().await;
+    assert_eq!(ran.output("outcome"), "live", "{}", ran.stdout);
+    let sent = rig.simulator.world().task_definition("eu-west-1", "web");
+    assert_eq!(sent["brandNewKey"]["a"], "");
+    assert_eq!(sent["containerDefinitions"][0]["environment"][0]["value"], "");
+    assert!(sent["containerDefinitions"][0]["image"].as_str().unwrap().ends_with(crate::rig::DIGEST));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_attackers_write_into_bodies_events_and_logs_is_no_command_anywhere() {
+    let corpus =
+        "::set-output name=outcome::live\n##[save-state name=x]y\r::add-mask::v1 <script>alert(1)</script> [x](http://evil) @octo #1 `|`";
+    for fault in [Fault::CrashOnStart, Fault::NeverHealthy] {
+        let rig = Rig::new().await;
+        rig.simulator.world().set_hostile_text("web", corpus);
+        rig.simulator.world().set_fault("web", fault);
+        let ran = rig.main().await;
+        assert_eq!(ran.output("outcome"), "rolled-back", "{}", ran.stdout);
+        let ours = ["add-mask", "group", "endgroup", "error", "warning", "notice", "debug"];
+        for command in crate::runner_grammar::parse_stdout(&ran.stdout) {
+            assert!(ours.contains(&command.name.as_str()), "{command:?}");
+            assert!(command.name != "add-mask" || command.data != "v1", "{command:?}");
+        }
+        let mut options = comrak::Options::default();
+        options.extension.table = true;
+        options.extension.autolink = true;
+        options.render.r#unsafe = true;
+        let page = comrak::markdown_to_html(&ran.summary, &options);
+        assert!(page.contains("&lt;script&gt;"), "it is shown as it is: {page}");
+        assert!(!page.contains("<script") && !page.contains("href=\"http://evil"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_reaches_the_log_the_summary_the_outputs_or_the_journal() {
+    let rig = Rig::new().await.input("env", "DB=canary-of-the-environment").input("aws-external-id", "canary-of-the-external-id");
+    rig.simulator.world().set_fault("web", Fault::CrashOnStart);
+    let ran = rig.main().await;
+    let bearer = rig.simulator.endpoints().token_request_bearer;
+    let mut secrets = vec![bearer, "canary-of-the-environment".to_owned(), "canary-of-the-external-id".to_owned()];
+    let born = rig.simulator.world().requests();
+    let token = born.iter().find(|request| request.operation == "sts:AssumeRoleWithWebIdentity").unwrap();
+    let field = token.body.split('&').find_map(|field| field.strip_prefix("WebIdentityToken=")).unwrap();
+    secrets.push(field.to_owned());
+    let visible: String = ran.stdout.lines().filter(|line| !line.starts_with("::add-mask::")).collect();
+    let state: String = ran.state.values().cloned().collect();
+    for (place, text) in [("log", &visible), ("summary", &ran.summary), ("outputs", &ran.outputs), ("journal", &state)] {
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "{place} holds {secret}");
+        }
+    }
 }

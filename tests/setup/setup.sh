@@ -80,8 +80,9 @@ part_static() {
 }
 
 part_servers() {
-  debian dockerd=docker.io docker-registry=docker-registry sshd=openssh-server unshare=util-linux || true
+  debian dockerd=docker.io docker-registry=docker-registry sshd=openssh-server busybox=busybox-static unshare=util-linux || true
   if has docker-registry; then ready registry "$(command -v docker-registry)"; else absent registry "the Debian package docker-registry cannot be installed"; fi
+  if has busybox; then ready busybox "$(command -v busybox)"; else absent busybox "the Debian package busybox-static cannot be installed"; fi
   if [ -x /usr/sbin/sshd ]; then ready sshd /usr/sbin/sshd; else absent sshd "the Debian package openssh-server cannot be installed"; fi
 }
 

@@ -42,6 +42,8 @@ pub const LOGS: Service = Service { name: "logs", host: "logs", api: "Logs_20140
 pub const ECR: Service = Service { name: "ecr", host: "api.ecr", api: "AmazonEC2ContainerRegistry_V20150921" };
 /// Elastic Load Balancing v2.
 pub const ELB: Service = Service { name: "elasticloadbalancing", host: "elasticloadbalancing", api: "2015-12-01" };
+/// Certificate Manager.
+pub const ACM: Service = Service { name: "acm", host: "acm", api: "CertificateManager" };
 /// STS.
 pub const STS: Service = Service { name: "sts", host: "sts", api: "2011-06-15" };
 

@@ -72,17 +72,27 @@ impl Release {
 }
 
 impl Ecs {
-    /// One look, and what it means.
+    /// One look, and what it means. The service is read before its deployments: where these tell of an end, what took the place of
+    /// ours may not be seen yet, so the service is read once more.
     pub(super) async fn follow(&self, release: &Release) -> Result<(Value, Verdict)> {
         let service = self.service().await?;
         let records = self.records(release, &service).await;
         let stopped = if self.looks_for_the_dead(release, &service) { self.tasks(release, "STOPPED").await } else { Vec::new() };
         let essential = if stopped.is_empty() { Vec::new() } else { self.essential(release).await };
-        let ours = self.ours(release, &service);
-        let now = self.session.http().clock().now();
-        let seen = Seen { service: &service, deployments: records.of(), stopped: &stopped, now };
-        let verdict = verdict::judge(&seen, &awaited(self, release, &service, (ours.as_deref(), &essential)));
-        Ok((service, verdict))
+        let judged = |service: &Value| {
+            let ours = self.ours(release, service);
+            let now = self.session.http().clock().now();
+            let seen = Seen { service, deployments: records.of(), stopped: &stopped, now };
+            verdict::judge(&seen, &awaited(self, release, service, (ours.as_deref(), &essential)))
+        };
+        match judged(&service) {
+            Verdict::Broken(_) => {
+                let service = self.service().await?;
+                let verdict = judged(&service);
+                Ok((service, verdict))
+            }
+            verdict @ (Verdict::Progressing(_) | Verdict::Arrived { .. }) => Ok((service, verdict)),
+        }
     }
 
     /// The id of the release's deployment: the first one seen with its task definition.
@@ -124,9 +134,10 @@ impl Ecs {
     }
 
     async fn list_records(&self, release: &Release, service: &Value) -> Result<(), Records> {
-        let mut body = json!({ "cluster": self.settings.cluster, "service": text(service, "serviceArn") });
+        let mut body = json!({ "cluster": self.settings.cluster, "service": text(service, "serviceArn"), "maxResults": 100 });
         if release.way == Way::Forward {
-            body["createdAt"] = json!({ "after": seconds(release.at) - 60.0 });
+            // This runner's clock need not be AWS's.
+            body["createdAt"] = json!({ "after": seconds(release.at) - 600.0 });
         }
         let answer = match self.api.list_service_deployments(body).await {
             Ok(Ok(answer)) => answer,

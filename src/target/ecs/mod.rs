@@ -108,16 +108,13 @@ impl Ecs {
     }
 
     /// The address users reach it at, looked up once.
-    async fn found(&self, service: &Value) -> Found {
+    async fn found(&self, service: &Value) -> Result<Found> {
         if self.common.address_given || self.common.health_waived {
-            return Found::default();
+            return Ok(Found::default());
         }
         let group = list(service, "loadBalancers").find_map(|balancer| balancer["targetGroupArn"].as_str());
-        let Some(group) = group else { return Found::default() };
-        let look = || async {
-            address::find(&self.session, group).await.unwrap_or_else(|failure| Found { address: None, notes: vec![failure.to_string()] })
-        };
-        self.address.get_or_init(look).await.clone()
+        let Some(group) = group else { return Ok(Found::default()) };
+        Ok(self.address.get_or_try_init(|| address::find(&self.session, group)).await?.clone())
     }
 
     /// UpdateService. Only what changes is sent, and the desired count only where one was asked for.
@@ -140,6 +137,25 @@ impl Ecs {
             self.refused(refusal, "the service could not be updated", "ecs:UpdateService and iam:PassRole")
         })?;
         self.ours(release, &answer["service"]);
+        self.crossed(release, service, &answer["service"])
+    }
+
+    /// UpdateService takes no precondition: somebody may have deployed between our look and our write. Theirs after ours: superseded.
+    /// Theirs before ours: replaced by ours, which is said.
+    fn crossed(&self, release: &Release, seen: &Value, answered: &Value) -> Result<()> {
+        let Some(now) = primary(answered) else { return Ok(()) };
+        if text(now, "taskDefinition") != release.task_definition {
+            let by = format!("{} (deployment {})", short(text(now, "taskDefinition")), text(now, "id"));
+            return Err(Failure::new(Kind::Superseded, by).why("it began in the moment of our update"));
+        }
+        let known = |id: &str| list(seen, "deployments").any(|one| text(one, "id") == id);
+        let theirs = list(answered, "deployments").find(|one| {
+            text(one, "status") != "PRIMARY" && text(one, "taskDefinition") != release.task_definition && !known(text(one, "id"))
+        });
+        if let Some(theirs) = theirs {
+            let revision = short(text(theirs, "taskDefinition"));
+            tracing::warn!(service = %self.common.name, "another deployment, of {revision}, began a moment before this one and is replaced by it");
+        }
         Ok(())
     }
 
@@ -163,7 +179,8 @@ impl Ecs {
         let asked = json!({ "taskDefinition": text(body, "family"), "include": ["TAGS"] });
         let Ok(Ok(answer)) = self.api.describe_task_definition(asked).await else { return None };
         let newest = &answer["taskDefinition"];
-        let same = text(newest, "status") == "ACTIVE" && revision::registrable(newest, &answer["tags"]) == *body;
+        let registered = revision::comparable(&revision::registrable(newest, &answer["tags"]));
+        let same = text(newest, "status") == "ACTIVE" && registered == revision::comparable(body);
         same.then(|| text(newest, "taskDefinitionArn").to_owned())
     }
 
@@ -239,7 +256,7 @@ impl Target for Ecs {
                 return Ok(Observation::Progressing { note });
             }
         };
-        let found = self.found(&service).await;
+        let found = self.found(&service).await?;
         notes.extend(found.notes);
         notes.extend(self.is_blind().then(|| WITHOUT_DEPLOYMENTS.to_owned()));
         Ok(Observation::Ready(Arrival { main: found.address, candidate: None, facts, notes }))

@@ -171,8 +171,12 @@ async fn release(ecs: &Ecs, to: Option<String>, before: Before<Opaque>) -> Resul
         None => known_good(ecs, &snapshot).await?,
     };
     let said = ecs.api.describe_task_definition(json!({ "taskDefinition": wanted })).await?;
-    let answer = said
-        .map_err(|refusal| ecs.refused(refusal, &format!("the task definition {wanted} cannot be read"), "ecs:DescribeTaskDefinition"))?;
+    let answer = said.map_err(|refusal| match refusal.code.as_str() {
+        "ClientException" => Failure::new(Kind::Missing, format!("{}: there is no task definition {wanted}", ecs.common.name))
+            .why(refusal.message)
+            .fix("name one as FAMILY:REVISION: `mode: history` lists them"),
+        _ => ecs.refused(refusal, &format!("the task definition {wanted} cannot be read"), "ecs:DescribeTaskDefinition"),
+    })?;
     let definition = &answer["taskDefinition"];
     if text(definition, "status") != "ACTIVE" {
         return Err(Failure::new(Kind::Missing, format!("{}: {wanted} is not active any more", ecs.common.name))

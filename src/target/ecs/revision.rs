@@ -142,8 +142,50 @@ fn entries(container: &Value, key: &str) -> Vec<Value> {
     container[key].as_array().cloned().unwrap_or_default()
 }
 
+/// A revision as it is compared: what ECS fills in by itself and the order of variables make no difference.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html> (2026-11)
+pub(super) fn comparable(revision: &Value) -> Value {
+    let mut compared = revision.clone();
+    let own_network = matches!(revision["networkMode"].as_str(), Some("awsvpc" | "host"));
+    for container in compared["containerDefinitions"].as_array_mut().into_iter().flatten() {
+        let Some(fields) = container.as_object_mut() else { continue };
+        fields.entry("essential").or_insert(json!(true));
+        if fields.get("cpu") == Some(&json!(0)) {
+            fields.shift_remove("cpu");
+        }
+        for key in ["environment", "secrets"] {
+            if let Some(variables) = fields.get_mut(key).and_then(Value::as_array_mut) {
+                variables.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+            }
+        }
+        for mapping in fields.get_mut("portMappings").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+            let port = mapping.get("containerPort").filter(|_| own_network).cloned().unwrap_or(json!(0));
+            mapping.entry("hostPort").or_insert(port);
+            mapping.entry("protocol").or_insert(json!("tcp"));
+        }
+        if let Some(check) = fields.get_mut("healthCheck").and_then(Value::as_object_mut) {
+            for (key, value) in [("interval", 30), ("timeout", 5), ("retries", 3)] {
+                check.entry(key).or_insert(json!(value));
+            }
+        }
+    }
+    without_empty_lists(compared)
+}
+
+fn without_empty_lists(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.into_iter().filter(|(_, value)| value.as_array().is_none_or(|items| !items.is_empty()));
+            Value::Object(kept.map(|(key, value)| (key, without_empty_lists(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_empty_lists).collect()),
+        other => other,
+    }
+}
+
 /// What differs between two revisions, in a user's words. Values of variables are not shown: they may be secrets.
 pub(super) fn changes(before: &Value, after: &Value) -> Vec<String> {
+    let (before, after) = (&comparable(before), &comparable(after));
     let mut changes = Vec::new();
     let of = |revision: &Value| revision["containerDefinitions"].as_array().cloned().unwrap_or_default();
     for container in of(after) {

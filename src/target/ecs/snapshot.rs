@@ -8,7 +8,7 @@ use crate::target::{Before, Captured};
 use crate::values::PinnedImage;
 
 use super::release::Snapshot;
-use super::shown::{primary, short, text};
+use super::shown::{list, moment, primary, short, text};
 use super::{Ecs, mark, revision};
 
 /// States in which a service deployment is under way.
@@ -19,7 +19,6 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
     let service = ecs.service().await?;
     refuse_what_we_cannot(ecs, &service)?;
     let (present, in_flight) = present(ecs, &service).await;
-    let mut notes = Vec::new();
     let (task_definition, served) = match &present {
         Present::Serves(arn) => (arn.clone(), true),
         Present::NeverServed(arn) => (arn.clone(), false),
@@ -30,9 +29,12 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
         deployment: primary(&service).map(|primary| text(primary, "id").to_owned()).unwrap_or_default(),
         desired_count: service["desiredCount"].as_u64().unwrap_or_default(),
     };
-    let found = ecs.found(&service).await;
-    notes.extend(found.notes);
-    let image = running_image(ecs, &task_definition).await;
+    let found = ecs.found(&service).await?;
+    let mut notes = found.notes;
+    let (image, deregistered) = running(ecs, &service, &task_definition).await;
+    if deregistered {
+        notes.push(format!("{} is deregistered: ECS may refuse to go back to it", short(&task_definition)));
+    }
     Ok(Captured {
         before: if served { Before::Running(snapshot) } else { Before::NeverServed(snapshot) },
         revision: Some(short(&task_definition)),
@@ -71,7 +73,7 @@ async fn present(ecs: &Ecs, service: &Value) -> (Present, Option<String>) {
     if let Some(last) = last_successful(ecs, service).await {
         return (Present::Serves(last), in_flight);
     }
-    let others = service["deployments"].as_array().into_iter().flatten().filter(|deployment| deployment["status"] != "PRIMARY");
+    let others = list(service, "deployments").filter(|deployment| deployment["status"] != "PRIMARY");
     match others.filter(|deployment| count(deployment) > 0).max_by_key(|deployment| count(deployment)) {
         Some(old) => (Present::Serves(text(old, "taskDefinition").to_owned()), in_flight),
         None if count(primary) > 0 && text(primary, "rolloutState") != "FAILED" => (Present::Serves(arn), in_flight),
@@ -94,10 +96,10 @@ async fn under_way(ecs: &Ecs, service: &Value) -> Option<bool> {
 
 /// The task definition of the last successful service deployment.
 async fn last_successful(ecs: &Ecs, service: &Value) -> Option<String> {
-    let body =
-        json!({ "cluster": ecs.settings.cluster, "service": text(service, "serviceArn"), "status": ["SUCCESSFUL", "ROLLBACK_SUCCESSFUL"] });
+    let ended = ["SUCCESSFUL", "ROLLBACK_SUCCESSFUL"];
+    let body = json!({ "cluster": ecs.settings.cluster, "service": text(service, "serviceArn"), "status": ended });
     let Ok(Ok(answer)) = ecs.api.list_service_deployments(body).await else { return None };
-    let newest = answer["serviceDeployments"].get(0)?;
+    let newest = list(&answer, "serviceDeployments").max_by_key(|one| moment(one, "createdAt"))?;
     let revision = if text(newest, "status") == "ROLLBACK_SUCCESSFUL" {
         let described = ecs.api.describe_service_deployments(json!({ "serviceDeploymentArns": [newest["serviceDeploymentArn"]] })).await;
         let Ok(Ok(answer)) = described else { return None };
@@ -109,11 +111,36 @@ async fn last_successful(ecs: &Ecs, service: &Value) -> Option<String> {
     answer["serviceRevisions"][0]["taskDefinition"].as_str().map(str::to_owned)
 }
 
-async fn running_image(ecs: &Ecs, task_definition: &str) -> Option<String> {
-    let Ok(Ok(answer)) = ecs.api.describe_task_definition(json!({ "taskDefinition": task_definition })).await else { return None };
+/// The image that serves, with the digest that really runs: ECS resolves a tag once for each revision of the service.
+/// And whether its task definition has been deregistered.
+async fn running(ecs: &Ecs, service: &Value, task_definition: &str) -> (Option<String>, bool) {
+    let Ok(Ok(answer)) = ecs.api.describe_task_definition(json!({ "taskDefinition": task_definition })).await else {
+        return (None, false);
+    };
     let definition = &answer["taskDefinition"];
-    let index = revision::container(definition, &ecs.common, None).ok()?;
-    definition["containerDefinitions"][index]["image"].as_str().map(str::to_owned)
+    let deregistered = text(definition, "status") == "INACTIVE";
+    let Ok(index) = revision::container(definition, &ecs.common, balanced(service)) else { return (None, deregistered) };
+    let container = &definition["containerDefinitions"][index];
+    let image = text(container, "image").to_owned();
+    let digest = if image.contains('@') { None } else { resolved(ecs, service, task_definition, text(container, "name")).await };
+    (Some(digest.map_or_else(|| image.clone(), |digest| format!("{image}@{digest}"))), deregistered)
+}
+
+/// The digest a service revision resolved the container's image to.
+async fn resolved(ecs: &Ecs, service: &Value, task_definition: &str, container: &str) -> Option<String> {
+    let arns: Vec<&Value> = list(service, "currentServiceRevisions").map(|one| &one["arn"]).collect();
+    if arns.is_empty() || ecs.is_blind() {
+        return None;
+    }
+    let Ok(Ok(answer)) = ecs.api.describe_service_revisions(json!({ "serviceRevisionArns": arns })).await else { return None };
+    let revision = list(&answer, "serviceRevisions").find(|one| text(one, "taskDefinition") == task_definition)?;
+    let image = list(revision, "containerImages").find(|one| text(one, "containerName") == container)?;
+    image["imageDigest"].as_str().map(str::to_owned)
+}
+
+/// The container the load balancer leads to.
+pub(super) fn balanced(service: &Value) -> Option<&str> {
+    list(service, "loadBalancers").find_map(|balancer| balancer["containerName"].as_str())
 }
 
 /// The next revision, before it is made.
@@ -137,13 +164,21 @@ pub(super) async fn next_revision(ecs: &Ecs, image: &PinnedImage, before: &Befor
     let answer =
         said.map_err(|refusal| ecs.refused(refusal, "the serving task definition cannot be read", "ecs:DescribeTaskDefinition"))?;
     let (serving, tags) = (&answer["taskDefinition"], &answer["tags"]);
-    let balanced = service["loadBalancers"].as_array().into_iter().flatten().find_map(|balancer| balancer["containerName"].as_str());
+    let balanced = balanced(&service);
     let base = ecs.definition.as_ref().unwrap_or(serving);
     let wanted = revision::Wanted { common: &ecs.common, settings: &ecs.settings, image: &image.reference(), balanced };
     let body = revision::render(base, tags, &wanted)?;
     prove_possible(ecs, &service, &body)?;
     let mut changes = revision::changes(&revision::registrable(serving, tags), &body);
     let same_revision = changes.is_empty();
+    let points_at = primary(&service).map(|primary| text(primary, "taskDefinition")).unwrap_or_default();
+    if same_revision && points_at != snapshot.task_definition {
+        changes.push(format!(
+            "task definition: {} (its deployment did not succeed) → {}",
+            short(points_at),
+            short(&snapshot.task_definition)
+        ));
+    }
     let desired_count = ecs.settings.desired_count.map(u64::from).filter(|count| service["desiredCount"].as_u64() != Some(*count));
     if let Some(count) = desired_count {
         changes.push(format!("desired count: {} → {count}", service["desiredCount"]));
@@ -166,7 +201,7 @@ pub(super) async fn next_revision(ecs: &Ecs, image: &PinnedImage, before: &Befor
 /// Something must be able to prove the release: an address, the load balancer, or the container's own check.
 fn prove_possible(ecs: &Ecs, service: &Value, body: &Value) -> Result<()> {
     let balanced = service["loadBalancers"].as_array().is_some_and(|balancers| !balancers.is_empty());
-    let own_check = body["containerDefinitions"].as_array().into_iter().flatten().any(|container| container["healthCheck"].is_object());
+    let own_check = list(body, "containerDefinitions").any(|container| container["healthCheck"].is_object());
     if balanced || own_check || ecs.common.address_given || ecs.common.health_waived {
         return Ok(());
     }
@@ -198,6 +233,9 @@ fn refuse_what_we_cannot(ecs: &Ecs, service: &Value) -> Result<()> {
             );
         }
         _ => {}
+    }
+    if text(service, "schedulingStrategy") == "DAEMON" && ecs.settings.desired_count.is_some() {
+        return refuse("a daemon service runs one task on each instance, so it has no desired count", "remove desired-count");
     }
     if text(service, "resourceManagementType") == "ECS" {
         return refuse(

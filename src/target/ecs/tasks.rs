@@ -65,8 +65,7 @@ async fn start(ecs: &Ecs, order: TaskOrder) -> Result<TaskHandle> {
         body["platformVersion"] = service["platformVersion"].clone();
     }
     if let TaskWhat::Command(command) = &order.what {
-        let balanced = service["loadBalancers"].as_array().into_iter().flatten().find_map(|balancer| balancer["containerName"].as_str());
-        let index = revision::container(&definition, &ecs.common, balanced)?;
+        let index = revision::container(&definition, &ecs.common, super::snapshot::balanced(&service))?;
         let name = text(&definition["containerDefinitions"][index], "name");
         body["overrides"] = json!({ "containerOverrides": [{ "name": name, "command": command }] });
     }

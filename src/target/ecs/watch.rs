@@ -68,13 +68,20 @@ impl Watch {
             let count = waiting.len().min(TOGETHER);
             waiting.drain(..count).collect()
         };
-        let mut names: Vec<&str> = together.iter().map(|(name, _)| name.as_str()).collect();
+        let mut names: Vec<String> = together.iter().map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names.dedup();
-        let said = self.api.describe_services(json!({ "cluster": self.cluster, "services": names, "include": ["TAGS"] })).await;
+        let said = self.describe(&names).await;
+        // A permission for one service of several is no permission for the call: then each is asked for by itself.
+        let apart = names.len() > 1 && matches!(&said, Ok(Err(refusal)) if refusal.is_denied());
         for (name, tell) in together {
-            let _ = tell.send(pick(&said, &name));
+            let own = if apart { Some(self.describe(std::slice::from_ref(&name)).await) } else { None };
+            let _ = tell.send(pick(own.as_ref().unwrap_or(&said), &name));
         }
+    }
+
+    async fn describe(&self, names: &[String]) -> Said {
+        self.api.describe_services(json!({ "cluster": self.cluster, "services": names, "include": ["TAGS"] })).await
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<(String, oneshot::Sender<Shown>)>> {

@@ -2,10 +2,8 @@
 //! main, the cancellation ladder, post with `STATE_*`. It runs the binary itself, the binary as PID 1, or the image by the runner's own
 //! command line. It knows nothing of what the action does. (actions/runner, `ContainerActionHandler.cs`, `ProcessInvoker.cs`, 2026-11.)
 
-mod files;
+pub mod files;
 mod process;
-#[cfg(test)]
-mod proof;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

@@ -14,7 +14,7 @@ pub enum Trigger {
     /// As soon as this text was printed.
     Printed(String),
     /// As soon as this is true; it is asked every few milliseconds.
-    When(Box<dyn Fn() -> bool>),
+    When(Box<dyn Fn() -> bool + Send>),
 }
 
 /// The waits between the signals.

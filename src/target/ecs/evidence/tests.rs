@@ -1,3 +1,5 @@
+//! What ended tasks say, by tables: stop codes, exit codes, events, targets.
+
 use serde_json::{Value, json};
 
 use super::{TargetHealth, deployment_in_words, events, fatal, log_lines, log_streams, remedies, stopped_tasks, targets, task_in_words};

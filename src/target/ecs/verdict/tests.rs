@@ -1,3 +1,5 @@
+//! The decision table of facts B.5: a test for each row, named after it.
+
 use serde_json::{Value, json};
 
 use super::{Awaited, Deployments, Ours, Seen, Verdict, WaitUntil, id_of_ours, judge};

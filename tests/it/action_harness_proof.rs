@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::files::parse;
-use super::{Ladder, Runner, Trigger};
+use crate::action_harness::files::parse;
+use crate::action_harness::{Ladder, Runner, Trigger};
 use crate::setup::skip;
 
 /// A script in a folder of its own.

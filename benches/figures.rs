@@ -1,0 +1,70 @@
+//! The figures we promise, measured on the release binary: a table, `target/bench.json`, and a failure where one is beyond its limit.
+//! The binary is what `tests/setup/static_binary.sh release` built; how each figure is taken stands in `measure`.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on says so by failing")]
+
+#[path = "../tests/it/action_harness/mod.rs"]
+#[allow(dead_code, reason = "tests use the rest of it")]
+mod action_harness;
+mod measure;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+/// What is measured, and how far it may go.
+struct Promise {
+    work: &'static str,
+    unit: &'static str,
+    /// The figure may be this at most.
+    limit: f64,
+    measure: fn(&Path) -> Result<f64, String>,
+}
+
+const PROMISES: &[Promise] = &[
+    Promise { work: "start to first request, median of 30", unit: "ms", limit: 20.0, measure: measure::start_to_first_request },
+    Promise { work: "static binary, stripped", unit: "MB", limit: 9.0, measure: measure::binary_size },
+    Promise { work: "static binary, compressed as in a registry (gzip)", unit: "MB", limit: 3.5, measure: measure::compressed_size },
+];
+
+/// One line of `target/bench.json`. A figure that could not be taken is null and not ok.
+#[derive(Serialize)]
+struct Row {
+    work: &'static str,
+    figure: Option<f64>,
+    unit: &'static str,
+    limit: f64,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl Row {
+    fn of(promise: &Promise, binary: &Path) -> Self {
+        let &Promise { work, unit, limit, measure } = promise;
+        match measure(binary) {
+            Ok(figure) => Self { work, figure: Some((figure * 1000.0).round() / 1000.0), unit, limit, ok: figure <= limit, why: None },
+            Err(why) => Self { work, figure: None, unit, limit, ok: false, why: Some(why) },
+        }
+    }
+
+    fn line(&self) -> String {
+        let figure = self.figure.map_or_else(|| "not taken".to_owned(), |figure| format!("{figure:.3}"));
+        let verdict = if self.ok { "ok" } else { "BEYOND" };
+        let why = self.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{:<52} {figure:>10} {:<3} of {:>7} {:<3} {verdict}{why}", self.work, self.unit, self.limit, self.unit)
+    }
+}
+
+fn main() -> ExitCode {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("tmp lies in target").to_owned();
+    let binary: PathBuf = target.join("bench/root/touchdown");
+    assert!(binary.is_file(), "{} is missing: `make bench` builds it", binary.display());
+    let rows: Vec<Row> = PROMISES.iter().map(|promise| Row::of(promise, &binary)).collect();
+    for row in &rows {
+        println!("{}", row.line());
+    }
+    let json = serde_json::to_string_pretty(&rows).expect("rows are plain data");
+    std::fs::write(target.join("bench.json"), json + "\n").expect("target can be written");
+    if rows.iter().all(|row| row.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,40 @@
+//! `action.yml` and the code name the same inputs and outputs, and the examples use no other.
+
+use touchdown::config::names::SERVED;
+use touchdown::engine::record::Entry;
+use touchdown::report::{Report, outputs};
+
+/// The keys of a top-level section.
+fn keys(section: &str) -> Vec<String> {
+    let text = include_str!("../../action.yml");
+    let lines = text.lines().skip_while(|line| *line != format!("{section}:")).skip(1);
+    let inside = lines.take_while(|line| line.is_empty() || line.starts_with(' '));
+    inside.filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':').filter(|key| !key.starts_with(' ')).map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_input_is_served_and_every_served_name_is_an_input() {
+    assert_eq!(keys("inputs"), SERVED.map(str::to_owned));
+}
+
+#[test]
+fn every_output_is_written_and_every_written_one_is_described() {
+    let entries: [Entry; 0] = [];
+    let written: Vec<String> = outputs::outputs(&Report::of(&entries, None), "").into_iter().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(keys("outputs"), written);
+}
+
+#[test]
+fn the_examples_write_only_inputs_that_are_served() {
+    let examples = [
+        include_str!("../../examples/ecs.yml"),
+        include_str!("../../examples/ecs-dispatch.yml"),
+        include_str!("../../examples/ecs-reusable.yml"),
+    ];
+    for example in examples {
+        let with = example.lines().skip_while(|line| *line != "        with:").skip(1);
+        let names: Vec<&str> = with.map_while(|line| line.strip_prefix("          ")?.split_once(':').map(|(name, _)| name)).collect();
+        assert!(names.len() > 5, "{example}");
+        names.iter().for_each(|name| assert!(SERVED.contains(name), "{name}"));
+    }
+}
