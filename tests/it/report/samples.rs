@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 use touchdown::clock::Timestamp;
-use touchdown::engine::record::{
-    Entry, Event, FORMAT, GroupPlan, Job, JobRollback, MemberPlan, OnTrouble, Opening, Origin, Record,
-};
+use touchdown::engine::record::{Entry, Event, FORMAT, GroupPlan, Job, JobRollback, MemberPlan, OnTrouble, Opening, Origin, Record};
 use touchdown::failure::{Evidence, Failure, Kind};
 use touchdown::health::Baseline;
 use touchdown::target::{Arrival, Before, Captured, Mark, Prepared, TaskHandle};
@@ -57,7 +55,11 @@ impl Sample {
         let mut sample = Self { entries: Vec::new(), now: BEGAN }.record(Record::Opened(opening));
         for name in names {
             let service = ServiceName(name.clone());
-            sample = sample.record(Record::Planned { service: service.clone(), target: "ecs".into(), settings: settings(&json!({ "path": "/health" })) });
+            sample = sample.record(Record::Planned {
+                service: service.clone(),
+                target: "ecs".into(),
+                settings: settings(&json!({ "path": "/health" })),
+            });
             if matches!(mode, "deploy" | "plan" | "rehearse") {
                 sample = sample.record(Record::Pinned { service, image: image(&name) });
             }
@@ -86,7 +88,10 @@ impl Sample {
     }
 
     pub fn captured(self, name: &str, revision: &str) -> Self {
-        self.after(0.6).event(name, Event::Captured { captured: captured(name, revision), baseline: Baseline::Healthy { version: Some("8d1e4f7".into()) } })
+        self.after(0.6).event(
+            name,
+            Event::Captured { captured: captured(name, revision), baseline: Baseline::Healthy { version: Some("8d1e4f7".into()) } },
+        )
     }
 
     pub fn prepared(self, name: &str, revision: &str, changes: &[&str]) -> Self {
@@ -120,8 +125,13 @@ impl Sample {
 
     /// From nothing to proven.
     pub fn went_well(self, name: &str, from: &str, to: &str) -> Self {
-        let change = format!("image: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/{name}@sha256:{OLD} → 123456789012.dkr.ecr.eu-west-1.amazonaws.com/{name}@sha256:{NEW}");
-        self.captured(name, from).prepared(name, to, &[&change, "env LOG_LEVEL: debug → info"]).rolled_out(name, to, 74.0).verified(name, to)
+        let change = format!(
+            "image: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/{name}@sha256:{OLD} → 123456789012.dkr.ecr.eu-west-1.amazonaws.com/{name}@sha256:{NEW}"
+        );
+        self.captured(name, from)
+            .prepared(name, to, &[&change, "env LOG_LEVEL: debug → info"])
+            .rolled_out(name, to, 74.0)
+            .verified(name, to)
     }
 
     pub fn failed(self, name: &str, failure: Failure, evidence: &[Evidence]) -> Self {
@@ -274,7 +284,8 @@ pub fn live() -> Sample {
 }
 
 pub fn first_deploy() -> Sample {
-    let never = Captured { before: Before::NeverServed(json!("web:1")), revision: None, image: None, mark: None, ..captured("web", "web:1") };
+    let never =
+        Captured { before: Before::NeverServed(json!("web:1")), revision: None, image: None, mark: None, ..captured("web", "web:1") };
     let sample = Sample::web().after(0.5).event("web", Event::Captured { captured: never, baseline: Baseline::Unknown });
     sample.prepared("web", "web:2", &["image: nothing → web"]).rolled_out("web", "web:2", 51.0).verified("web", "web:2").committed(0)
 }
@@ -288,7 +299,10 @@ pub fn unchanged() -> Sample {
 pub fn unproven() -> Sample {
     let sample = Sample::opened("deploy", vec![group(&[("web", &[])])], &["push", "verify"]);
     let sample = sample.captured("web", "web:41").prepared("web", "web:42", &["image: a → b"]).rolled_out("web", "web:42", 74.0);
-    sample.after(0.1).event("web", Event::Verified { proof: vec!["not verified: skip-verify".into(), "2 of 2 tasks run web:42".into()] }).committed(0)
+    sample
+        .after(0.1)
+        .event("web", Event::Verified { proof: vec!["not verified: skip-verify".into(), "2 of 2 tasks run web:42".into()] })
+        .committed(0)
 }
 
 pub fn begun() -> Sample {
@@ -345,7 +359,12 @@ pub fn untouched() -> Sample {
 }
 
 pub fn post_took_over() -> Sample {
-    begun().record(Record::Interrupted { by: "SIGINT".into() }).after(14.0).record(Record::TakenOver).after(1.2).rolled_back("web", "web:41")
+    begun()
+        .record(Record::Interrupted { by: "SIGINT".into() })
+        .after(14.0)
+        .record(Record::TakenOver)
+        .after(1.2)
+        .rolled_back("web", "web:41")
 }
 
 pub fn repaired() -> Sample {
@@ -355,7 +374,9 @@ pub fn repaired() -> Sample {
 }
 
 pub fn plan() -> Sample {
-    let change = format!("image: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/web@sha256:{OLD} → 123456789012.dkr.ecr.eu-west-1.amazonaws.com/web@sha256:{NEW}");
+    let change = format!(
+        "image: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/web@sha256:{OLD} → 123456789012.dkr.ecr.eu-west-1.amazonaws.com/web@sha256:{NEW}"
+    );
     let changes = [change.as_str(), "env LOG_LEVEL: debug → info", "env OLD_FLAG: true → removed", "memory: 512 → 1024"];
     Sample::opened("plan", vec![group(&[("web", &[])]), group(&[("api", &[])])], &[])
         .captured("web", "web:41")
@@ -402,7 +423,8 @@ pub fn group_rolled_back() -> Sample {
     let sample = Sample::opened("deploy", vec![group(&[("web", &["api"]), ("api", &[])]), group(&[("worker", &[])])], &["push"]);
     let sample = sample.went_well("worker", "worker:11", "worker:12").committed(1);
     let sample = sample.captured("api", "api:7").prepared("api", "api:8", &["image: v1.2.9 → v1.3.0"]);
-    let sample = migrated(sample, "api").rolled_out("api", "api:8", 63.0).verified("api", "api:8").went_well("web", "web:41", "web:42").after(5.0);
+    let sample =
+        migrated(sample, "api").rolled_out("api", "api:8", 63.0).verified("api", "api:8").went_well("web", "web:41", "web:42").after(5.0);
     let failure = Failure::new(Kind::Unhealthy, "api stopped being healthy before its group was complete")
         .why("https://api.shop.example.com/health: expected 200-299, got 503 Service Unavailable: {\"db\":\"pool exhausted\"}")
         .fix("look at the evidence below: the release answered well at first");
@@ -413,7 +435,8 @@ pub fn group_rolled_back() -> Sample {
 pub fn group_mixed() -> Sample {
     let sample = Sample::opened("deploy", vec![group(&[("web", &[]), ("api", &[])])], &[]);
     let sample = sample.went_well("web", "web:41", "web:42").captured("api", "api:7").prepared("api", "api:8", &["image: a → b"]);
-    let sample = sample.event("api", Event::ApplyStarted).after(31.0).event("api", Event::Superseded { by: "api:9 (deployment ecs-svc/77)".into() });
+    let sample =
+        sample.event("api", Event::ApplyStarted).after(31.0).event("api", Event::Superseded { by: "api:9 (deployment ecs-svc/77)".into() });
     sample.rolled_back("web", "web:41")
 }
 
