@@ -97,8 +97,8 @@ fn write_credentials(context: &Context, credentials: &Secret) {
     }
 }
 
-/// At a terminal there is no post step: the journal lives as long as the process.
-struct Nowhere;
+/// Where there is no post step (at a terminal, in a look, in a rehearsal) the journal lives as long as the process.
+pub(crate) struct Nowhere;
 
 impl Keeper for Nowhere {
     fn keep(&mut self, _: &str, _: &str) -> std::io::Result<()> {
@@ -130,7 +130,7 @@ fn keepers(context: &Context, nonce: &str) -> (Vec<Box<dyn Keeper>>, Vec<String>
     (keepers, lost)
 }
 
-fn watched(context: &Context, journal: Journal) -> Journal {
+pub(crate) fn watched(context: &Context, journal: Journal) -> Journal {
     let log = context.log.clone();
     journal.watched(Box::new(move |entry| {
         if let Some((service, line)) = narrate::line(entry) {

@@ -1,7 +1,7 @@
 //! `mode: plan`, `mode: verify` and `mode: history`: they look, touch nothing, and leave nothing for a post step.
 
 use crate::config::plan::Plan;
-use crate::engine::journal::{Journal, Keeper};
+use crate::engine::journal::Journal;
 use crate::engine::look::Looking;
 use crate::engine::member::{Checks, Member};
 use crate::engine::record::{Event, Record};
@@ -10,24 +10,11 @@ use crate::target::Listed;
 
 use super::context::Context;
 use super::deploy::write_plan;
-use super::images;
 use super::members::{self, Images};
+use super::{images, keep};
 
 /// How many releases of a service `history` shows.
 const RELEASES: usize = 20;
-
-/// Keeps nothing: the entries in memory are all that a look needs.
-struct Nowhere;
-
-impl Keeper for Nowhere {
-    fn keep(&mut self, _: &str, _: &str) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-}
 
 /// What would change, key by key.
 pub(crate) async fn plan(context: &Context, plan: &Plan) -> Result<Journal> {
@@ -90,7 +77,8 @@ fn looking(context: &Context) -> Looking {
 }
 
 fn journal(context: &Context, plan: &Plan, images: &Images) -> Result<Journal> {
-    let mut journal = Journal::new("look".to_owned(), vec![Box::new(Nowhere)], context.clock.clone());
+    let journal = Journal::new("look".to_owned(), vec![Box::new(keep::Nowhere)], context.clock.clone());
+    let mut journal = keep::watched(context, journal);
     write_plan(context, plan, images, &mut journal)?;
     Ok(journal)
 }

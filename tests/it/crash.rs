@@ -1,10 +1,11 @@
 //! The run killed at every request, before and after its effect; then post: one version everywhere, and it is proven.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use touchdown::simulator::fault::Fault;
-use touchdown::simulator::request::{Hook, Moment, Request};
+use touchdown::simulator::request::{Hook, Injection, Moment, Request, When};
 
 use crate::rig::{Rig, side_by_side};
 
@@ -68,4 +69,24 @@ async fn a_good_deploy_killed_anywhere_ends_in_one_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_deploy_killed_anywhere_ends_in_one_version() {
     killed_everywhere(Fault::CrashOnStart).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_main_that_wakes_up_after_post_took_over_changes_nothing_more() {
+    let rig = rig(Fault::None).await;
+    let world = rig.simulator.world();
+    let asleep = Injection::Delay(Duration::from_secs(15));
+    world.inject(When::Operation("UpdateService".to_owned(), 0), asleep);
+    let main = rig.start();
+    while world.count("UpdateService") == 0 {
+        rig.clock.sleep(Duration::from_secs(1)).await;
+    }
+    let post = rig.post(&main.saved()).await;
+    assert!(post.stdout.contains("held off"), "{}", post.stdout);
+    assert!(post.stdout.contains("rolled back"), "{}", post.stdout);
+    let ran = main.ended().await;
+    let undos = world.requests().iter().filter(|request| request.operation == "ecs:StopServiceDeployment").count();
+    assert_eq!((undos, world.count("UpdateService")), (1, 1), "one update by main, one undo by post\n{}\n---\n{}", ran.stdout, post.stdout);
+    assert_eq!(world.serving("web"), "v1");
+    assert_ne!(ran.code, 0);
 }

@@ -201,6 +201,12 @@ impl UnderWay {
         self.left(code)
     }
 
+    /// What it has saved by now.
+    pub fn saved(&self) -> BTreeMap<String, String> {
+        let state = std::fs::read_to_string(&self.files["GITHUB_STATE"]).unwrap();
+        state.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
     /// Kills it where it stands.
     pub async fn killed(mut self) -> Ran {
         self.task.abort();
