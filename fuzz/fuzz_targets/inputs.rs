@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use touchdown::config;
+use touchdown::config::Config;
+use touchdown::config::flags::Flags;
 use touchdown::runner::env::Env;
 use touchdown::runner::inputs::Inputs;
 
@@ -19,5 +20,5 @@ fuzz_target!(|values: Vec<String>| {
         assert!(mistake.to_string().len() < 1000);
     }
     assert!(inputs.list("x").iter().all(|entry| !entry.is_empty()));
-    let _ = config::of_inputs(&env);
+    let _ = Config::read(&env, &Flags::default()).plan(None);
 });

@@ -2,178 +2,129 @@
 //! Every mistake is collected; what is returned beside them is only used when there are none.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::engine::member::{JobOnCancel, JobPlan};
 use crate::engine::record::{JobRollback, OnTrouble};
-use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs, VersionRule};
-use crate::runner::inputs::Inputs;
-use crate::runner::mistake::Mistake;
 use crate::target::ecs::{EcsSettings, WaitUntil, default_cluster};
 use crate::target::{EnvChange, InFlight, TaskWhat};
-use crate::values::{Digest, PinnedImage, ServiceName, Share};
+use crate::values::{ServiceName, Share};
 
-use super::plan::{ImageSource, ServicePlan, TargetPlan};
+use super::given::{Given, Value};
+use super::plan::{ServicePlan, TargetPlan};
+use super::reader::Reader;
+use super::settings::LATER_TARGETS;
+use super::yaml::{self, Kind, Node};
 
-/// Reads settings and keeps what is wrong with them.
-pub(super) struct Reader<'a> {
-    pub(super) inputs: &'a Inputs,
-    pub(super) commit: &'a str,
-    pub(super) mistakes: Vec<Mistake>,
+/// The most that a service's settings may take in the journal, in bytes.
+const MOST: usize = 3 * 1024;
+
+/// A service, and what it says about its group.
+pub(super) struct Draft {
+    pub(super) plan: ServicePlan,
+    pub(super) on_cancel: OnTrouble,
+    pub(super) after: Vec<String>,
 }
 
 impl Reader<'_> {
-    fn take<T>(&mut self, read: Result<Option<T>, Mistake>) -> Option<T> {
-        read.unwrap_or_else(|mistake| {
-            self.mistakes.push(mistake);
-            None
-        })
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.inputs.text(name).map(str::to_owned)
-    }
-
-    pub(super) fn flag(&mut self, name: &str) -> bool {
-        let read = self.inputs.boolean(name);
-        self.take(read).unwrap_or_default()
-    }
-
-    fn duration(&mut self, name: &str, default: u64) -> Duration {
-        let read = self.inputs.duration(name);
-        self.take(read).unwrap_or(Duration::from_secs(default))
-    }
-
-    fn integer(&mut self, name: &str, default: u32) -> u32 {
-        let read = self.inputs.integer(name, 1..=1000);
-        self.take(read).and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
-    }
-
-    fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
-        let known: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-        let Some(written) = self.inputs.get(name) else { return default };
-        let read = written.one_of(&known).map(Some);
-        let chosen = self.take(read);
-        choices.iter().find(|(choice, _)| Some(*choice) == chosen).map_or(default, |(_, value)| *value)
-    }
-
-    fn required(&mut self, name: &str, write: &str) -> String {
-        self.text(name).unwrap_or_else(|| {
-            self.mistakes.push(Mistake::new(name, "is missing", write));
-            String::new()
-        })
-    }
-
-    fn wrong(&mut self, name: &str, what: impl Into<String>, write: impl Into<String>) {
-        self.mistakes.push(Mistake::new(name, what, write));
-    }
-
-    fn pairs(&mut self, name: &str) -> Vec<(String, String)> {
-        self.inputs.pairs(name).unwrap_or_else(|mistakes| {
-            self.mistakes.extend(mistakes);
-            Vec::new()
-        })
-    }
-
-    /// The service, with an image where the mode deploys one.
-    pub(super) fn service(&mut self, needs_image: bool) -> ServicePlan {
-        let target = self.target();
-        let service = self.required("service", "write the service's name on the platform");
-        let image = self.image(needs_image);
-        ServicePlan {
-            name: ServiceName(service.clone()),
+    /// The service, with an image where one is needed; `key` is its name in the file.
+    pub(super) fn service(&mut self, key: Option<&str>, region: Option<&str>, needs_image: bool) -> Draft {
+        let target = self.target(region);
+        let service = self.service_name(key);
+        let (steps, hold) = self.traffic();
+        let plan = ServicePlan {
+            name: ServiceName(key.map_or_else(|| service.clone(), str::to_owned)),
             service,
             target,
-            image,
+            image: self.image(needs_image),
             container: self.text("container"),
             env: self.env(),
-            secrets: self.pairs("secrets").into_iter().collect(),
-            definition: None,
+            secrets: self.secrets(),
+            definition: self.definition(),
             health: self.health(),
-            steps: vec![Share::FULL],
-            hold: Duration::ZERO,
-            in_flight: self.choice(
-                "in-flight",
-                &[("wait", InFlight::Wait), ("supersede", InFlight::Supersede), ("fail", InFlight::Fail)],
-                InFlight::Wait,
-            ),
+            steps,
+            hold,
+            in_flight: self.choice("in-flight", [("wait", InFlight::Wait), ("supersede", InFlight::Supersede), ("fail", InFlight::Fail)]),
             on_failure: self.trouble("on-failure"),
             before: self.job("before"),
             migrate: self.job("migrate"),
-            timeout: self.duration("timeout", 15 * 60),
-            rollback_timeout: self.duration("rollback-timeout", 15 * 60),
+            timeout: self.time_limit("timeout"),
+            rollback_timeout: self.time_limit("rollback-timeout"),
+        };
+        let size = serde_json::to_string(&plan).map_or(0, |text| text.len());
+        if size > MOST {
+            let what = format!("has settings of {size} bytes, and the journal takes {MOST}");
+            self.wrong("smoke", what, "shorten them: fewer smoke requests or shorter texts to compare");
         }
+        Draft { plan, on_cancel: self.trouble("on-cancel"), after: self.list("after") }
     }
 
-    pub(super) fn trouble(&mut self, name: &str) -> OnTrouble {
-        self.choice(name, &[("rollback", OnTrouble::Rollback), ("leave", OnTrouble::Leave)], OnTrouble::Rollback)
+    fn service_name(&mut self, key: Option<&str>) -> String {
+        let name = match (self.text("service"), key) {
+            (Some(name), _) => name,
+            (None, Some(key)) => key.to_owned(),
+            (None, None) => self.required("service", "write the service's name on the platform"),
+        };
+        // <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html> (2026-11)
+        let sound = name.len() <= 255 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if !sound {
+            self.wrong("service", format!("is {name:?}, no name of a service"), "write its name: letters, digits, hyphens and underscores");
+        }
+        name
     }
 
-    fn target(&mut self) -> TargetPlan {
+    fn trouble(&mut self, name: &str) -> OnTrouble {
+        self.choice(name, [("rollback", OnTrouble::Rollback), ("leave", OnTrouble::Leave)])
+    }
+
+    fn target(&mut self, region: Option<&str>) -> TargetPlan {
         let target = self.required("target", "write ecs");
-        let later = ["cloud-run", "app-service", "container-instances", "fly", "kubernetes", "compose"];
         match target.as_str() {
             "ecs" | "" => {}
-            other if later.contains(&other) => self.wrong("target", format!("is {other:?}, which is not served yet"), "write ecs"),
+            other if LATER_TARGETS.contains(&other) => self.wrong("target", format!("is {other:?}, which is not served yet"), "write ecs"),
             other => self.wrong("target", format!("is {other:?}, no target"), "write ecs"),
         }
-        let region = self
-            .text("region")
-            .or_else(|| self.text("aws-region"))
-            .unwrap_or_else(|| self.required("region", "write the cluster's region, e.g. eu-west-1"));
-        let desired = self.inputs.integer("desired-count", 0..=10_000);
+        let region = match (self.text("region"), region) {
+            (Some(region), _) => region,
+            (None, Some(region)) => region.to_owned(),
+            (None, None) => self.required("region", "write the cluster's region, e.g. eu-west-1"),
+        };
+        if !is_region(&region) {
+            self.wrong("region", format!("is {region:?}, no region"), "write the cluster's region, e.g. eu-west-1");
+        }
         TargetPlan::Ecs(EcsSettings {
             region,
             cluster: self.text("cluster").unwrap_or_else(default_cluster),
             task_definition: self.text("task-definition"),
             cpu: self.text("cpu"),
             memory: self.text("memory"),
-            desired_count: self.take(desired).and_then(|count| u32::try_from(count).ok()),
+            desired_count: self.some_number("desired-count"),
             force: self.flag("force"),
             wait_until: self.choice(
                 "wait-until",
-                &[("completed", WaitUntil::Completed), ("production-traffic", WaitUntil::ProductionTraffic), ("bake", WaitUntil::Bake)],
-                WaitUntil::Completed,
+                [("completed", WaitUntil::Completed), ("production-traffic", WaitUntil::ProductionTraffic), ("bake", WaitUntil::Bake)],
             ),
         })
     }
 
-    fn image(&mut self, needed: bool) -> Option<ImageSource> {
-        let Some(text) = self.text("image") else {
-            if needed {
-                self.wrong("image", "is missing", "write repository@sha256:… or an ECR repository:tag");
-            }
-            return None;
-        };
-        if text.starts_with("docker://") || text.starts_with("archive:") || text.starts_with("oci:") {
-            self.wrong(
-                "image",
-                "names a local image, and pushing is not served yet",
-                "push it in a step before, and write repository@sha256:…",
-            );
-            return None;
+    fn traffic(&mut self) -> (Vec<Share>, std::time::Duration) {
+        let hold = self.duration("traffic-hold");
+        let steps = self.list("traffic-steps");
+        if steps.is_empty() {
+            return (vec![Share::FULL], hold);
         }
-        let (name, digest) = text.split_once('@').map_or((text.as_str(), None), |(name, digest)| (name, Some(digest)));
-        let (repository, tag) = match name.rsplit_once(':') {
-            Some((repository, tag)) if !tag.contains('/') => (repository.to_owned(), Some(tag.to_owned())),
-            _ => (name.to_owned(), None),
+        let shares: Option<Vec<u8>> = steps.iter().map(|step| step.trim_end_matches('%').trim().parse().ok()).collect();
+        let rising = |shares: &Vec<u8>| {
+            shares.windows(2).all(|pair| pair[0] < pair[1]) && shares.first().is_some_and(|first| *first > 0) && shares.last() == Some(&100)
         };
-        match (digest, tag) {
-            (Some(digest), tag) => match Digest::parse(digest) {
-                Ok(digest) => Some(ImageSource::Pinned(PinnedImage { repository, tag, digest })),
-                Err(_) => {
-                    self.wrong("image", "has a digest that is none", "write repository@sha256: and 64 hexadecimal digits");
-                    None
-                }
-            },
-            (None, Some(tag)) if crate::cloud::aws::ecr::Repository::parse(&repository).is_some() => {
-                Some(ImageSource::Tagged { repository, tag })
+        match shares.filter(rising) {
+            None => self.wrong("traffic-steps", format!("is {}, no rising shares", steps.join(", ")), "write shares that rise to 100"),
+            Some(shares) if shares.len() > 1 => {
+                let write = "remove it, and set the service's own deployment strategy (linear or canary): it is followed step by step";
+                self.wrong("traffic-steps", "asks for shares, and on ECS the service's strategy owns the traffic", write);
             }
-            (None, _) => {
-                self.wrong("image", "has no digest, and tags of this registry are not looked up yet", "write repository@sha256:…");
-                None
-            }
+            Some(_) => {}
         }
+        (vec![Share::FULL], hold)
     }
 
     fn env(&mut self) -> BTreeMap<String, EnvChange> {
@@ -181,108 +132,87 @@ impl Reader<'_> {
         self.pairs("env").into_iter().map(|(name, value)| (name, change(value))).collect()
     }
 
-    fn health(&mut self) -> HealthSettings {
-        HealthSettings {
-            at: self.health_at(),
-            retries: self.integer("health-retries", 10),
-            interval: self.duration("health-interval", 10),
-            timeout: self.duration("health-timeout", 5),
-            initial_delay: self.duration("health-initial-delay", 0),
-            successes: self.integer("health-successes", 3),
-            status: self.status(),
-            body: self.text("health-body"),
-            json: self
-                .pairs("health-json")
-                .into_iter()
-                .map(|(pointer, value)| (pointer, serde_json::from_str(&value).unwrap_or(value.into())))
-                .collect(),
-            header: self.pairs("health-header"),
-            version: self.version(),
-            max_latency: {
-                let read = self.inputs.duration("health-max-latency");
-                self.take(read)
-            },
-            stabilize: self.duration("stabilize", 0),
-            smoke: Vec::new(),
+    fn secrets(&mut self) -> BTreeMap<String, String> {
+        let secrets: BTreeMap<String, String> = self.pairs("secrets").into_iter().collect();
+        let both: Vec<String> = self.pairs("env").into_iter().map(|(name, _)| name).filter(|name| secrets.contains_key(name)).collect();
+        for name in both {
+            self.wrong("secrets", format!("and env both set {name}"), "keep one of them");
         }
+        secrets
     }
 
-    fn health_at(&mut self) -> HealthAt {
-        if let Some(url) = self.text("health-url") {
-            if !url.starts_with("http://") && !url.starts_with("https://") {
-                self.wrong("health-url", "is no http or https address", "write https://…");
+    /// The user's own task definition, JSON or YAML, beneath the workspace.
+    fn definition(&mut self) -> Option<serde_json::Value> {
+        let path = self.text("task-definition")?;
+        let text = match self.workspace.read(&path) {
+            Ok(text) => text,
+            Err(failure) => {
+                let why = failure.why.first().map(|why| format!(": {why}")).unwrap_or_default();
+                self.wrong("task-definition", format!("cannot be used: {}{why}", failure.what), "name a file beneath the workspace");
+                return None;
             }
-            return HealthAt::Url(url);
-        }
-        match self.text("health-path") {
-            None => HealthAt::Path("/health".to_owned()),
-            Some(path) if path.starts_with('/') => HealthAt::Path(path),
-            Some(waived) => match waived.strip_prefix("none").map(|reason| reason.trim_start_matches([':', ' '])) {
-                Some(reason) if !reason.is_empty() => HealthAt::Waived(reason.to_owned()),
-                Some(_) => {
-                    self.wrong("health-path", "is none without a reason", "write none: why");
-                    HealthAt::Waived(String::new())
+        };
+        match yaml::read(&path, &text) {
+            Ok(node @ Node { kind: Kind::Map(_), .. }) => {
+                let definition = node.to_json();
+                if definition["containerDefinitions"].as_array().is_none_or(Vec::is_empty) {
+                    self.wrong(
+                        "task-definition",
+                        format!("names {path}, which has no containerDefinitions"),
+                        "write at least one container",
+                    );
                 }
-                None => {
-                    self.wrong("health-path", format!("is {waived:?}, no path"), "write a path that begins with /");
-                    HealthAt::Path("/".to_owned())
-                }
-            },
+                Some(definition)
+            }
+            Ok(_) => {
+                self.wrong("task-definition", format!("names {path}, no task definition"), "write one object with containerDefinitions");
+                None
+            }
+            Err(mistake) => {
+                self.mistakes.push(mistake);
+                None
+            }
         }
-    }
-
-    fn status(&mut self) -> StatusSet {
-        let Some(text) = self.text("health-status") else { return StatusSet(vec![(200, 299)]) };
-        let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..600).contains(code));
-        let range = |part: &str| match part.split_once('-') {
-            Some((from, to)) => Some((code(from)?, code(to)?)).filter(|(from, to)| from <= to),
-            None => code(part).map(|code| (code, code)),
-        };
-        let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
-        ranges.map(StatusSet).unwrap_or_else(|| {
-            self.wrong("health-status", format!("is {text:?}, no set of status codes"), "write 200-299,304");
-            StatusSet(Vec::new())
-        })
-    }
-
-    fn version(&mut self) -> Option<VersionRule> {
-        let text = self.text("health-version")?;
-        let Some((at, expected)) = text.split_once('=').filter(|(at, expected)| !at.is_empty() && !expected.is_empty()) else {
-            self.wrong("health-version", format!("is {text:?}, no rule"), "write /version=sha, X-Version=digest or /version=v2");
-            return None;
-        };
-        let at = if at.starts_with('/') { VersionAt::Pointer(at.to_owned()) } else { VersionAt::Header(at.to_owned()) };
-        let expected = match expected {
-            "sha" => VersionIs::Commit(self.commit.to_owned()),
-            "digest" => VersionIs::Digest,
-            text => VersionIs::Text(text.to_owned()),
-        };
-        Some(VersionRule { at, expected })
     }
 
     fn job(&mut self, kind: &str) -> Option<JobPlan> {
         let name = |key: &str| format!("{kind}-{key}");
-        let (command, job) = (self.text(&name("command")), self.text(&name("job")));
+        let (command, job) = (self.command(&name("command")), self.text(&name("job")));
         let what = match (command, job) {
-            (None, None) => return None,
-            (Some(_), Some(_)) => {
-                self.wrong(&name("command"), "and the job of the same name are both set", "write one of them");
+            (None, None) => {
+                for idle in ["timeout", "on-cancel", "rollback"].map(name).into_iter().filter(|idle| self.has(idle)).collect::<Vec<_>>() {
+                    self.wrong(&idle, "is there, and nothing to run", format!("write {kind}-command or {kind}-job too, or remove it"));
+                }
                 return None;
             }
-            (Some(command), None) => TaskWhat::Command(words(&command)),
+            (Some(_), Some(_)) => {
+                self.wrong(&name("command"), format!("and {kind}-job are both set"), "keep one of them");
+                return None;
+            }
+            (Some(command), None) => TaskWhat::Command(command),
             (None, Some(job)) => TaskWhat::Job(job),
         };
         Some(JobPlan {
             what,
-            timeout: self.duration(&name("timeout"), 15 * 60),
-            on_cancel: self.choice(
-                &name("on-cancel"),
-                &[("finish", JobOnCancel::Finish), ("stop", JobOnCancel::Stop)],
-                JobOnCancel::Finish,
-            ),
-            rollback: self.choice(&name("rollback"), &[("safe", JobRollback::Safe), ("unsafe", JobRollback::Unsafe)], JobRollback::Safe),
+            timeout: self.time_limit(&name("timeout")),
+            on_cancel: self.choice(&name("on-cancel"), [("finish", JobOnCancel::Finish), ("stop", JobOnCancel::Stop)]),
+            rollback: self.choice(&name("rollback"), [("safe", JobRollback::Safe), ("unsafe", JobRollback::Unsafe)]),
         })
     }
+
+    /// Words: a list of the file, or one text.
+    fn command(&mut self, name: &str) -> Option<Vec<String>> {
+        let words = match self.given.get(name) {
+            Some(Given { value: Value::Tree(Node { kind: Kind::List(_), .. }), .. }) => self.list(name),
+            _ => words(&self.text(name)?),
+        };
+        Some(words).filter(|words| !words.is_empty())
+    }
+}
+
+/// Whether it can be part of a host name and nothing else: a region stands in the address of every call.
+pub(super) fn is_region(text: &str) -> bool {
+    text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A command: a JSON list of words, or one line for `sh -c` when it needs a shell, or plain words.
@@ -290,7 +220,7 @@ fn words(command: &str) -> Vec<String> {
     if let Ok(list) = serde_json::from_str::<Vec<String>>(command) {
         return list;
     }
-    if command.contains(['|', '&', ';', '<', '>', '$', '"', '\'', '*', '\n']) {
+    if command.contains(['|', '&', ';', '<', '>', '$', '"', '\'', '*', '`', '\\', '(', '\n']) {
         return vec!["sh".to_owned(), "-c".to_owned(), command.to_owned()];
     }
     command.split_whitespace().map(str::to_owned).collect()

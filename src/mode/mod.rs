@@ -12,12 +12,14 @@ mod rehearse;
 mod tell;
 
 use crate::clock::Clock;
-use crate::config;
+use crate::config::flags::{self, Command, Flags};
 use crate::config::plan::{Mode, Plan};
+use crate::config::{self, Config, help};
 use crate::engine::journal::Journal;
 use crate::failure::{Failure, Result};
 use crate::runner::env::Env;
 use crate::runner::log::Log;
+use crate::runner::oidc::{Claims, Oidc};
 use crate::runner::signals::Stop;
 use crate::simulator::fault::Fault;
 
@@ -47,32 +49,46 @@ pub async fn run(invocation: Invocation) -> u8 {
     if name.ends_with("touchdown-post") {
         return post(surroundings).await;
     }
-    match args.get(1).map(String::as_str) {
-        Some("demo") => demo::demo(&surroundings).await,
-        Some("--version") => {
-            surroundings.log.line(concat!("touchdown ", env!("CARGO_PKG_VERSION")));
-            0
-        }
-        Some(other) => {
-            let failure = Failure::config(format!("{other:?} is no command"))
-                .why("settings are read from the step's inputs; flags at a terminal are not served yet")
-                .fix("write no argument, or demo, or --version");
-            tell::tell(&surroundings, Told::Early(&failure))
-        }
-        None => main(surroundings).await,
-    }
+    let shown = match flags::command(&args) {
+        Ok(Command::Run(flags)) => return main(surroundings, &flags).await,
+        Ok(Command::Demo) => return demo::demo(&surroundings).await,
+        Ok(Command::Help) => help::help(),
+        Ok(Command::Version) => concat!("touchdown ", env!("CARGO_PKG_VERSION")).to_owned(),
+        Err(mistakes) => return tell::tell(&surroundings, Told::Early(&config::failure(&mistakes))),
+    };
+    surroundings.log.line(shown.trim_end());
+    0
 }
 
-/// The step itself.
-async fn main(surroundings: Surroundings) -> u8 {
-    let plan = match config::of_inputs(&surroundings.env) {
+/// The step itself, or the same at a terminal.
+async fn main(surroundings: Surroundings, flags: &Flags) -> u8 {
+    let plan = match settle(&surroundings, flags).await {
         Ok(plan) => plan,
-        Err(mistakes) => return tell::tell(&surroundings, Told::Early(&config::failure(&mistakes))),
+        Err(failure) => return tell::tell(&surroundings, Told::Early(&failure)),
     };
     match walk(&surroundings, &plan).await {
         Ok(journal) => tell::tell(&surroundings, Told::Journal(&journal)),
         Err(failure) => tell::tell(&surroundings, Told::Early(&failure)),
     }
+}
+
+/// The plan. GitHub's issuer is asked for the job's environment where the file differs by environment and none was named.
+async fn settle(surroundings: &Surroundings, flags: &Flags) -> Result<Plan> {
+    let config = Config::read(&surroundings.env, flags);
+    let environment = if config.asks_for_the_jobs_environment() { jobs_environment(surroundings).await? } else { None };
+    config.plan(environment.as_deref()).map_err(|mistakes| config::failure(&mistakes))
+}
+
+async fn jobs_environment(surroundings: &Surroundings) -> Result<Option<String>> {
+    let explained = |failure: Failure| {
+        let fix = "name the environment yourself: environment: NAME (or --environment NAME)";
+        failure.why("the file differs by environment, and which one this job has stands in its identity token").fix(fix)
+    };
+    let (hosts, aws) = config::endpoints_of(&surroundings.env);
+    let context = Context::new(surroundings.clone(), Overrides { aws, hosts }, Fencing::Main)?;
+    let oidc = Oidc::of(&surroundings.env, context.http.clone(), surroundings.log.clone()).map_err(explained)?;
+    let token = oidc.token("touchdown").await.map_err(explained)?;
+    Ok(Claims::decode(&token).and_then(|claims| claims.environment))
 }
 
 async fn walk(surroundings: &Surroundings, plan: &Plan) -> Result<Journal> {

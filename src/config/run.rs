@@ -1,0 +1,204 @@
+//! What a run does: mode, stages to skip, who may change anything, how to sign in; and every service of it, put together as the plan.
+
+use crate::cloud::aws::AwsAuth;
+use crate::runner::mistake::{Mistake, nearest};
+use crate::values::Secret;
+
+use super::Config;
+use super::endpoints::{self, Allowed, Overridden};
+use super::file::{Chosen, File};
+use super::plan::{Auth, Mode, Plan, Skip, TargetPlan};
+use super::reader::Reader;
+use super::service::{Draft, is_region};
+use super::settings::Setting;
+use super::variables::Variables;
+
+/// The most services of one run.
+const MOST: usize = 100;
+
+/// The plan, which only counts when there is no mistake beside it.
+pub(super) fn plan(config: Config, jobs_environment: Option<&str>) -> (Plan, Vec<Mistake>) {
+    let Config { env, workspace, origin, given, file, mistakes } = config;
+    let mut reader = Reader { given: &given, place: "", workspace: &workspace, commit: &origin.commit, mistakes };
+    let (mode, skip) = (mode(&mut reader), skip(&mut reader));
+    let changes = matches!(mode, Mode::Deploy | Mode::Rollback { .. }) && !skip.deploy;
+    if !reader.flag("allow-pull-request") && changes && origin.is_pull_request() {
+        let what = format!("is {} on {}: whoever can open a pull request would deploy", mode.name(), origin.event);
+        reader.wrong("mode", what, "deploy on push, or set allow-pull-request: true");
+    }
+    let allowed = if reader.flag("allow-endpoint-overrides") { Allowed::Everywhere } else { Allowed::Loopback };
+    let Overridden { hosts, aws, mut notes, mistakes } = endpoints::endpoints(&env, allowed);
+    reader.mistakes.extend(mistakes);
+    let environment = reader.text("environment").or_else(|| jobs_environment.map(str::to_owned));
+    let single = file.is_none();
+    let chosen = match file {
+        None => Chosen::default(),
+        Some((path, file)) => {
+            of_one_service(&mut reader, &path);
+            notes.extend(overlay(&mut reader, &file, environment.as_deref()));
+            let mut variables = Variables::of(&env);
+            let chosen = file.chosen(environment.as_deref(), &mut variables);
+            reader.mistakes.extend(variables.mistakes);
+            chosen
+        }
+    };
+    let signing = chosen.auth.clone().under(given.clone());
+    let mut signing = Reader { given: &signing, place: "", workspace: &workspace, commit: "", mistakes: Vec::new() };
+    let auth = Auth { aws: sign_in(&mut signing) };
+    reader.mistakes.append(&mut signing.mistakes);
+    let ask =
+        Ask { region: auth.aws.region.clone(), image: matches!(mode, Mode::Deploy | Mode::Plan | Mode::Rehearse { .. }) && !skip.deploy };
+    let drafts = if single { vec![ask.draft(&mut reader, None)] } else { several(&mut reader, &chosen, &ask) };
+    together(&mut reader, &mode, &drafts);
+    let groups = super::groups::groups(&chosen.groups, &drafts).unwrap_or_else(|wrong| {
+        reader.mistakes.extend(wrong);
+        Vec::new()
+    });
+    let services = drafts.into_iter().map(|draft| draft.plan).collect();
+    (Plan { mode, services, groups, auth, skip, environment, notes, endpoints: hosts, aws_endpoints: aws }, reader.mistakes)
+}
+
+fn skip(reader: &mut Reader<'_>) -> Skip {
+    Skip {
+        push: reader.flag("skip-push"),
+        migrate: reader.flag("skip-migrate"),
+        deploy: reader.flag("skip-deploy"),
+        verify: reader.flag("skip-verify"),
+    }
+}
+
+fn mode(reader: &mut Reader<'_>) -> Mode {
+    let (to, fault) = (reader.text("to"), reader.text("fault"));
+    let mode = reader.choice(
+        "mode",
+        [
+            ("deploy", "deploy"),
+            ("plan", "plan"),
+            ("verify", "verify"),
+            ("rollback", "rollback"),
+            ("history", "history"),
+            ("rehearse", "rehearse"),
+        ],
+    );
+    for (name, given, of) in [("to", &to, "rollback"), ("fault", &fault, "rehearse")] {
+        if given.is_some() && mode != of {
+            reader.wrong(name, format!("is set, and the mode is {mode}"), format!("write mode: {of}, or remove it"));
+        }
+    }
+    match mode {
+        "plan" => Mode::Plan,
+        "verify" => Mode::Verify,
+        "rollback" => Mode::Rollback { to },
+        "history" => Mode::History,
+        "rehearse" => Mode::Rehearse { fault },
+        _ => Mode::Deploy,
+    }
+}
+
+/// Inputs that say something about a service have no place beside a file of several.
+fn of_one_service(reader: &mut Reader<'_>, path: &str) {
+    let misplaced = |name: &&str| Setting::named(name).is_some_and(Setting::is_of_service);
+    for name in reader.given.iter().map(|(name, _)| name).filter(misplaced).collect::<Vec<_>>() {
+        let write = format!("write it there; ${{NAME}} puts in what changes from run to run, from the step's env ({path} is read)");
+        reader.wrong(name, format!("belongs to a service, and those stand in {path}"), write);
+    }
+}
+
+/// Checks that the file has the environment; a file that differs by environment says which one was taken when there is none.
+fn overlay(reader: &mut Reader<'_>, file: &File, environment: Option<&str>) -> Option<String> {
+    let names: Vec<&str> = file.environments.iter().map(|environment| environment.name.as_str()).collect();
+    match environment {
+        _ if names.is_empty() => None,
+        None => Some(format!("no environment was named and the job has none: nothing of {} was used", names.join(", "))),
+        Some(name) if names.contains(&name) => None,
+        Some(name) => {
+            let near = nearest(name, &names);
+            let write = near
+                .as_ref()
+                .map_or_else(|| format!("write one of {}, or add it to the file", names.join(", ")), |near| format!("write {near}"));
+            let mistake = Mistake::new("environment", format!("is {name:?}, which the file does not have"), write);
+            reader.mistakes.push(Mistake { nearest: near, ..mistake });
+            None
+        }
+    }
+}
+
+fn sign_in(reader: &mut Reader<'_>) -> AwsAuth {
+    let (role, role_chain) = (reader.text("aws-role"), reader.list("aws-role-chain"));
+    for (name, arn) in role.iter().map(|arn| ("aws-role", arn)).chain(role_chain.iter().map(|arn| ("aws-role-chain", arn))) {
+        if !(arn.starts_with("arn:") && arn.contains(":role/")) {
+            reader.wrong(name, format!("is {arn:?}, no ARN of a role"), "write arn:aws:iam::123456789012:role/NAME");
+        }
+    }
+    if role.is_none() && !role_chain.is_empty() {
+        reader.wrong("aws-role-chain", "has no first role", "write aws-role too");
+    }
+    let region = reader.text("aws-region");
+    if region.as_deref().is_some_and(|region| !is_region(region)) {
+        reader.wrong("aws-region", "is no region", "write a region, e.g. eu-west-1");
+    }
+    let expected_account = reader.text("aws-expected-account");
+    if expected_account.as_ref().is_some_and(|account| account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit())) {
+        reader.wrong("aws-expected-account", "is no account number", "write its twelve digits, quoted in a file");
+    }
+    AwsAuth {
+        role,
+        region,
+        expected_account,
+        role_duration: reader.some_duration("aws-role-duration"),
+        session_name: None,
+        external_id: reader.text("aws-external-id").map(Secret::new),
+        role_chain,
+    }
+}
+
+/// What the run asks of every service.
+struct Ask {
+    /// Where a service names no region.
+    region: Option<String>,
+    /// Whether each needs an image.
+    image: bool,
+}
+
+impl Ask {
+    fn draft(&self, reader: &mut Reader<'_>, key: Option<&str>) -> Draft {
+        reader.service(key, self.region.as_deref(), self.image)
+    }
+}
+
+fn several(reader: &mut Reader<'_>, chosen: &Chosen, ask: &Ask) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for listed in chosen.services.iter().take(MOST) {
+        let place = format!("services.{}", listed.name);
+        let mut of_service = Reader { given: &listed.settings, place: &place, mistakes: Vec::new(), ..*reader };
+        drafts.push(ask.draft(&mut of_service, Some(&listed.name)));
+        let mistakes = of_service.mistakes.into_iter().map(|mistake| Mistake { line: mistake.line.or(Some(listed.line)), ..mistake });
+        reader.mistakes.extend(mistakes);
+    }
+    if chosen.services.len() > MOST {
+        reader.mistakes.push(Mistake::new(
+            "services",
+            format!("are {}", chosen.services.len()),
+            format!("write at most {MOST} in one file"),
+        ));
+    }
+    drafts
+}
+
+/// What only shows when all services are seen together.
+fn together(reader: &mut Reader<'_>, mode: &Mode, drafts: &[Draft]) {
+    if matches!(mode, Mode::Rollback { to: Some(_) }) && drafts.len() > 1 {
+        let what = format!("names one release, and there are {} services", drafts.len());
+        reader.wrong("to", what, "leave it away: each goes back to its own last known-good release");
+    }
+    let place = |draft: &Draft| {
+        let TargetPlan::Ecs(settings) = &draft.plan.target;
+        (settings.region.clone(), settings.cluster.clone(), draft.plan.service.clone())
+    };
+    for (index, draft) in drafts.iter().enumerate() {
+        if let Some(other) = drafts[..index].iter().find(|other| place(other) == place(draft)) {
+            let what = format!("is the same service on the platform as services.{}", other.plan.name);
+            reader.mistakes.push(Mistake::new(format!("services.{}", draft.plan.name), what, "keep one of them"));
+        }
+    }
+}
