@@ -233,7 +233,7 @@ impl Reading {
         for field in fields {
             match (field.key.as_str(), Setting::named("image")) {
                 ("from", Some(setting)) => settings.insert(setting, given(format!("{place}.from"), field)),
-                _ => self.unknown(place, field, &["from", "push-to"]),
+                _ => self.unknown(place, field, &["from"]),
             }
         }
     }

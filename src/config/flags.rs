@@ -67,7 +67,11 @@ impl Reading {
         let Some(setting) = Setting::named(name).filter(|setting| setting.is_input()) else {
             self.mistakes.push(unknown_input(&written));
             // Its value, if it has one, is no mistake of its own.
-            let _ = parser.optional_value();
+            if parser.optional_value().is_none()
+                && let Some(mut rest) = parser.try_raw_args()
+            {
+                let _ = rest.next_if(|next| !next.to_string_lossy().starts_with('-'));
+            }
             return;
         };
         let value = match setting.form {

@@ -29,6 +29,8 @@ pub(super) enum Value {
     Text(String),
     /// Of the file.
     Tree(Node),
+    /// Something is there and it cannot be read: that is a mistake already, and nothing more is to be said of it.
+    Unreadable,
 }
 
 /// Values by setting.
@@ -89,8 +91,10 @@ impl Settings {
     #[must_use]
     pub(super) fn filled(mut self, variables: &mut Variables<'_>) -> Self {
         for given in self.0.values_mut() {
-            if let Value::Tree(node) = &mut given.value {
-                variables.fill(&given.name, node);
+            if let Value::Tree(node) = &mut given.value
+                && !variables.fill(&given.name, node)
+            {
+                given.value = Value::Unreadable;
             }
         }
         self
@@ -119,6 +123,7 @@ impl Given {
         match &self.value {
             Value::Text(text) => Ok(Written::new(&self.name, None, text)),
             Value::Tree(node) => self.scalar_of(node),
+            Value::Unreadable => Ok(None),
         }
     }
 
@@ -140,6 +145,7 @@ impl Given {
                 Ok(read.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
             }
             Value::Tree(node) => Ok(self.scalar_of(node)?.map(|written| written.text).into_iter().collect()),
+            Value::Unreadable => Ok(Vec::new()),
         }
     }
 
@@ -159,6 +165,7 @@ impl Given {
                 Ok(None) => Ok(Vec::new()),
                 _ => Err(vec![self.wrong("is no map", "write KEY: value, one a line below it")]),
             },
+            Value::Unreadable => Ok(Vec::new()),
         }
     }
 

@@ -50,9 +50,9 @@ fn wrong_after(draft: &Draft, names: &[&str]) -> Vec<Mistake> {
     let own = &draft.plan.name.0;
     let place = format!("services.{own}.after");
     let wrong = |before: &String| match names.contains(&before.as_str()) {
-        true if before == own => Some(Mistake::new(&place, "names the service itself", "remove it")),
+        true if before == own => Some(Mistake::new(&place, "names the service itself", "remove it").at(draft.lines.after)),
         true => None,
-        false => Some(unknown(&place, before, names)),
+        false => Some(unknown(&place, before, names).at(draft.lines.after)),
     };
     draft.after.iter().filter_map(wrong).collect()
 }
@@ -69,7 +69,7 @@ fn plan(group: &[&str], drafts: &[Draft]) -> Result<GroupPlan, Mistake> {
     for member in &members {
         let differs = |setting: &str| {
             let what = format!("differs between {} and {}, which stand or fall together", first.plan.name, member.plan.name);
-            Err(Mistake::new(setting, what, "write the same for both, or once in defaults"))
+            Err(Mistake::new(setting, what, "write the same for both, or once in defaults").at(member.lines.service))
         };
         if member.plan.on_failure != first.plan.on_failure {
             return differs("on-failure");
@@ -92,6 +92,7 @@ fn circle(groups: &[Vec<&str>], drafts: &[Draft]) -> Option<Mistake> {
     let waits: Vec<(&str, &str)> =
         drafts.iter().flat_map(|draft| draft.after.iter().map(|before| (draft.plan.name.0.as_str(), before.as_str()))).collect();
     let (inside, across): (Vec<_>, Vec<_>) = waits.into_iter().partition(|(name, before)| group_of(name) == group_of(before));
+    let line = drafts.iter().find_map(|draft| draft.lines.after);
     let (mut edges, mut labels) = (Vec::new(), Vec::new());
     for (name, before) in across {
         edges.extend(group_of(name).zip(group_of(before)));
@@ -101,7 +102,7 @@ fn circle(groups: &[Vec<&str>], drafts: &[Draft]) -> Option<Mistake> {
     let inner: Vec<(usize, usize)> = inside.iter().filter_map(|(name, before)| Some((index(name)?, index(before)?))).collect();
     let told: Vec<String> = inside.iter().map(|(name, before)| format!("{name} waits for {before}")).collect();
     let found = around(&inner, &told).or_else(|| around(&edges, &labels))?;
-    Some(Mistake::new("after", format!("goes round in a circle: {}", found.join(", ")), "remove one of them"))
+    Some(Mistake::new("after", format!("goes round in a circle: {}", found.join(", ")), "remove one of them").at(line))
 }
 
 /// The labels of the edges that remain when everything that waits for nothing has been taken away, again and again.

@@ -128,7 +128,7 @@ pub(super) fn status_set(text: &str) -> Option<StatusSet> {
 
 /// Whether `/regex/` compiles; any other text is just a text.
 pub(super) fn pattern(text: &str) -> Result<(), String> {
-    match text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|pattern| !pattern.is_empty()) {
+    match crate::health::pattern(text) {
         None => Ok(()),
         Some(pattern) => match RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build() {
             Ok(_) => Ok(()),

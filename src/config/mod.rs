@@ -12,6 +12,7 @@ mod image;
 pub mod plan;
 mod reader;
 mod run;
+pub mod schema;
 mod service;
 pub mod settings;
 pub mod smoke;

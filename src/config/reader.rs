@@ -7,7 +7,7 @@ use crate::runner::mistake::Mistake;
 use crate::runner::workspace::Workspace;
 use crate::runner::written::Written;
 
-use super::given::{Pair, Settings};
+use super::given::{Pair, Settings, Value};
 use super::settings::{Form, Setting};
 use super::yaml::{Kind, Node};
 
@@ -44,7 +44,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        matches!(self.given.get(name).map(super::given::Given::scalar), Some(Ok(Some(_)) | Err(_)))
+        self.given.get(name).is_some_and(|given| given.value == Value::Unreadable || !matches!(given.scalar(), Ok(None)))
     }
 
     fn take<T>(&mut self, read: Result<T, Mistake>) -> Option<T> {

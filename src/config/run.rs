@@ -171,7 +171,9 @@ fn several(reader: &mut Reader<'_>, chosen: &Chosen, ask: &Ask) -> Vec<Draft> {
     for listed in chosen.services.iter().take(MOST) {
         let place = format!("services.{}", listed.name);
         let mut of_service = Reader { given: &listed.settings, place: &place, mistakes: Vec::new(), ..*reader };
-        drafts.push(ask.draft(&mut of_service, Some(&listed.name)));
+        let mut draft = ask.draft(&mut of_service, Some(&listed.name));
+        draft.lines.service = Some(listed.line);
+        drafts.push(draft);
         let mistakes = of_service.mistakes.into_iter().map(|mistake| Mistake { line: mistake.line.or(Some(listed.line)), ..mistake });
         reader.mistakes.extend(mistakes);
     }
@@ -198,7 +200,8 @@ fn together(reader: &mut Reader<'_>, mode: &Mode, drafts: &[Draft]) {
     for (index, draft) in drafts.iter().enumerate() {
         if let Some(other) = drafts[..index].iter().find(|other| place(other) == place(draft)) {
             let what = format!("is the same service on the platform as services.{}", other.plan.name);
-            reader.mistakes.push(Mistake::new(format!("services.{}", draft.plan.name), what, "keep one of them"));
+            let mistake = Mistake::new(format!("services.{}", draft.plan.name), what, "keep one of them");
+            reader.mistakes.push(mistake.at(draft.lines.service));
         }
     }
 }

@@ -23,6 +23,15 @@ pub(super) struct Draft {
     pub(super) plan: ServicePlan,
     pub(super) on_cancel: OnTrouble,
     pub(super) after: Vec<String>,
+    /// Where in the file the service stands, and where its `after`.
+    pub(super) lines: Lines,
+}
+
+/// Lines of the file; none for inputs and flags.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines {
+    pub(super) service: Option<u32>,
+    pub(super) after: Option<u32>,
 }
 
 impl Reader<'_> {
@@ -55,7 +64,8 @@ impl Reader<'_> {
             let what = format!("has settings of {size} bytes, and the journal takes {MOST}");
             self.wrong("smoke", what, "shorten them: fewer smoke requests or shorter texts to compare");
         }
-        Draft { plan, on_cancel: self.trouble("on-cancel"), after: self.list("after") }
+        let lines = Lines { service: None, after: self.given.get("after").and_then(|given| given.line) };
+        Draft { plan, on_cancel: self.trouble("on-cancel"), after: self.list("after"), lines }
     }
 
     fn service_name(&mut self, key: Option<&str>) -> String {
@@ -181,7 +191,8 @@ impl Reader<'_> {
         let what = match (command, job) {
             (None, None) => {
                 for idle in ["timeout", "on-cancel", "rollback"].map(name).into_iter().filter(|idle| self.has(idle)).collect::<Vec<_>>() {
-                    self.wrong(&idle, "is there, and nothing to run", format!("write {kind}-command or {kind}-job too, or remove it"));
+                    let write = format!("write {} or {} too, or remove it", self.called(&name("command")), self.called(&name("job")));
+                    self.wrong(&idle, "is there, and nothing to run", write);
                 }
                 return None;
             }

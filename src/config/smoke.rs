@@ -20,6 +20,7 @@ pub(super) fn requests(given: &Given) -> Result<Vec<Smoke>, Vec<Mistake>> {
         Value::Text(text) => lines(text).iter().filter_map(|line| reading.line(line)).collect(),
         Value::Tree(Node { kind: Kind::List(items), .. }) => items.iter().filter_map(|item| reading.item(item)).collect(),
         Value::Tree(node) => reading.item(node).into_iter().collect(),
+        Value::Unreadable => Vec::new(),
     };
     if read.len() > MOST {
         reading.wrong("", format!("has {} requests", read.len()), format!("write at most {MOST}"));

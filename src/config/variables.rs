@@ -24,20 +24,23 @@ impl<'e> Variables<'e> {
         Self { env, left: LARGEST, mistakes: Vec::new() }
     }
 
-    /// Puts the variables into every scalar of `node`; `name` is the setting's.
-    pub(super) fn fill(&mut self, name: &str, node: &mut Node) {
+    /// Puts the variables into every scalar of `node`; `name` is the setting's. Whether all could be put in.
+    pub(super) fn fill(&mut self, name: &str, node: &mut Node) -> bool {
         let line = node.line;
         match &mut node.kind {
-            Kind::Scalar { text, .. } => {
-                if text.contains("${") {
-                    match self.filled(text) {
-                        Ok(filled) => *text = filled,
-                        Err((what, write)) => self.mistakes.push(Mistake::new(name, what, write).at(Some(line))),
-                    }
+            Kind::Scalar { text, .. } if !text.contains("${") => true,
+            Kind::Scalar { text, .. } => match self.filled(text) {
+                Ok(filled) => {
+                    *text = filled;
+                    true
                 }
-            }
-            Kind::List(items) => items.iter_mut().for_each(|item| self.fill(name, item)),
-            Kind::Map(fields) => fields.iter_mut().for_each(|field| self.fill(name, &mut field.node)),
+                Err((what, write)) => {
+                    self.mistakes.push(Mistake::new(name, what, write).at(Some(line)));
+                    false
+                }
+            },
+            Kind::List(items) => items.iter_mut().fold(true, |all, item| self.fill(name, item) && all),
+            Kind::Map(fields) => fields.iter_mut().fold(true, |all, field| self.fill(name, &mut field.node) && all),
         }
     }
 

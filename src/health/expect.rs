@@ -20,7 +20,7 @@ pub(super) fn status(answer: &Answer, expected: &StatusSet) -> Option<String> {
 /// The body must hold the text, or match `/regex/`.
 pub(super) fn text(answer: &Answer, expected: &str) -> Option<String> {
     let body = String::from_utf8_lossy(&answer.body);
-    let held = match expected.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|pattern| !pattern.is_empty()) {
+    let held = match super::pattern(expected) {
         None => body.contains(expected),
         Some(pattern) => match RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build() {
             Ok(regex) => regex.is_match(&body),

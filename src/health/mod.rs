@@ -115,6 +115,11 @@ pub struct Smoke {
     pub max_latency: Option<Duration>,
 }
 
+/// The regular expression of an expected body written as `/regex/`; `None`: it is a plain text.
+pub fn pattern(text: &str) -> Option<&str> {
+    text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|pattern| !pattern.is_empty())
+}
+
 /// One look at the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {

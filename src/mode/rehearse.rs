@@ -6,12 +6,12 @@ use crate::cloud::aws::AwsEndpoints;
 use crate::config::plan::{ImageSource, Plan, ServicePlan, TargetPlan};
 use crate::engine::journal::Journal;
 use crate::failure::{Failure, Result};
-use crate::health::{HealthAt, HealthSettings, VersionAt, VersionIs};
+use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs};
 use crate::http::Endpoints;
 use crate::runner::env::Env;
 use crate::simulator::Simulator;
 use crate::simulator::fault::Fault;
-use crate::simulator::seed::{Answers, ServiceSeed};
+use crate::simulator::seed::{Answers, RequestReply, ServiceSeed};
 
 use super::context::{Context, Fencing, Overrides, Surroundings};
 use super::deploy;
@@ -41,6 +41,7 @@ pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fa
     let simulator = simulator.map_err(|error| Failure::bug("the simulator cannot listen on 127.0.0.1").why(error.to_string()))?;
     let mut plan = plan.clone();
     plan.auth.aws.role.get_or_insert_with(|| ROLE.to_owned());
+    without_patterns(&mut plan);
     seed(&simulator, &plan, fault)?;
     let endpoints = simulator.endpoints();
     let seen = SEEN.iter().filter_map(|name| Some(((*name).to_owned(), surroundings.env.get(name)?.to_owned())));
@@ -98,18 +99,43 @@ fn service_seed(plan: &ServicePlan) -> ServiceSeed {
     seed
 }
 
+/// Patterns of bodies are left out, and the summary says so: the application of a rehearsal has no text that would match one.
+fn without_patterns(plan: &mut Plan) {
+    let mut notes = Vec::new();
+    for service in &mut plan.services {
+        let bodies = std::iter::once(&mut service.health.body).chain(service.health.smoke.iter_mut().map(|test| &mut test.body));
+        for body in bodies.filter(|body| body.as_deref().and_then(crate::health::pattern).is_some()) {
+            let pattern = body.take().unwrap_or_default();
+            notes.push(format!("{}: the rehearsal has no body that matches {pattern}: this was not rehearsed", service.name));
+        }
+    }
+    plan.notes.extend(notes);
+}
+
+/// A status of the set, 200 where it is among them.
+fn wanted(set: &StatusSet) -> u16 {
+    let first = set.0.first().map_or(200, |(from, _)| *from);
+    if set.0.iter().any(|(from, to)| (*from..=*to).contains(&200)) { 200 } else { first }
+}
+
 /// The application answers as the settings expect it to.
 fn answers(plan: &ServicePlan) -> Answers {
-    let HealthSettings { at, json, header, body, version, smoke, .. } = &plan.health;
+    let HealthSettings { at, json, header, body, version, smoke, status, .. } = &plan.health;
     let mut answers = Answers { old: Some(BEFORE.to_owned()), json: json.clone(), headers: header.clone(), ..Answers::default() };
-    answers.text = body.clone().filter(|body| !body.starts_with('/'));
+    answers.text.clone_from(body);
+    answers.status = wanted(status);
     match at {
         HealthAt::Path(path) => answers.paths.push(path.clone()),
         HealthAt::Url(url) => answers.paths.extend(url::Url::parse(url).ok().map(|url| url.path().to_owned())),
         HealthAt::Waived(_) => {}
     }
-    answers.paths.extend(smoke.iter().map(|test| test.path.clone()));
-    answers.json.extend(smoke.iter().flat_map(|test| test.json.clone()));
+    answers.replies.extend(smoke.iter().map(|test| RequestReply {
+        method: test.method.clone(),
+        path: test.path.split('?').next().unwrap_or_default().to_owned(),
+        status: wanted(&test.status),
+        text: test.body.clone(),
+        json: test.json.clone(),
+    }));
     if let Some(rule) = version {
         match &rule.at {
             VersionAt::Pointer(pointer) => answers.version_pointer.clone_from(pointer),

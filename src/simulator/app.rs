@@ -78,7 +78,8 @@ fn choose(service: &Service, visit: u64) -> Option<&Task> {
 
 fn say(service: &Service, task: &Task, call: &Call, broken: bool) -> Reply {
     let answers = &service.answers;
-    if !answers.paths.iter().any(|path| path.split('?').next() == Some(&call.path)) {
+    let special = answers.replies.iter().find(|reply| reply.method == call.method && reply.path == call.path);
+    if special.is_none() && !answers.paths.iter().any(|path| path.split('?').next() == Some(&call.path)) {
         return Reply::new(404, "application/json", json!({ "error": "no such path", "path": call.path }).to_string());
     }
     let hostile = service.hostile.as_deref();
@@ -89,13 +90,15 @@ fn say(service: &Service, task: &Task, call: &Call, broken: bool) -> Reply {
     let mut body = Value::Object(Map::new());
     put(&mut body, "/status", json!("ok"));
     put(&mut body, &answers.version_pointer, json!(task.version));
-    for (pointer, value) in &answers.json {
+    for (pointer, value) in answers.json.iter().chain(special.iter().flat_map(|reply| &reply.json)) {
         put(&mut body, pointer, value.clone());
     }
-    for text in answers.text.iter().map(String::as_str).chain(hostile) {
+    let text = special.map_or(&answers.text, |reply| &reply.text);
+    for text in text.iter().map(String::as_str).chain(hostile) {
         put(&mut body, "/note", json!(text));
     }
-    let mut reply = Reply::new(200, "application/json", body.to_string()).with(&answers.version_header, task.version.clone());
+    let status = special.map_or(answers.status, |reply| reply.status);
+    let mut reply = Reply::new(status, "application/json", body.to_string()).with(&answers.version_header, task.version.clone());
     for (name, value) in &answers.headers {
         reply = reply.with(name, value.clone());
     }

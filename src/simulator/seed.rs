@@ -131,6 +131,25 @@ pub struct Answers {
     pub headers: Vec<(String, String)>,
     /// A text in the body.
     pub text: Option<String>,
+    /// The status when all is well.
+    pub status: u16,
+    /// What single requests are answered instead, when all is well.
+    pub replies: Vec<RequestReply>,
+}
+
+/// The answer to one request.
+#[derive(Debug, Clone, Default)]
+pub struct RequestReply {
+    /// Its method.
+    pub method: String,
+    /// Its path, without a query.
+    pub path: String,
+    /// The status.
+    pub status: u16,
+    /// A text in the body.
+    pub text: Option<String>,
+    /// Values of the body, by JSON pointer.
+    pub json: Vec<(String, Value)>,
 }
 
 impl Default for Answers {
@@ -145,6 +164,8 @@ impl Default for Answers {
             json: Vec::new(),
             headers: Vec::new(),
             text: None,
+            status: 200,
+            replies: Vec::new(),
         }
     }
 }

@@ -31,15 +31,7 @@ fn every_output_is_written_and_every_written_one_is_described() {
 
 #[test]
 fn the_examples_write_only_inputs_that_are_served() {
-    let examples = [
-        include_str!("../../examples/ecs.yml"),
-        include_str!("../../examples/ecs-dispatch.yml"),
-        include_str!("../../examples/ecs-reusable.yml"),
-    ];
-    for example in examples {
-        let with = example.lines().skip_while(|line| *line != "        with:").skip(1);
-        let names: Vec<&str> = with.map_while(|line| line.strip_prefix("          ")?.split_once(':').map(|(name, _)| name)).collect();
-        assert!(names.len() > 5, "{example}");
-        names.iter().for_each(|name| assert!(served().contains(name), "{name}"));
+    for example in crate::examples::examples() {
+        example.with.keys().for_each(|name| assert!(served().contains(&name.as_str()), "{} in {}", name, example.name));
     }
 }

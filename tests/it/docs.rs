@@ -107,3 +107,9 @@ fn the_settings_of_ecs_are_described_as_its_own_file_describes_them() {
     let listed: Vec<&str> = SETTINGS.iter().filter(|setting| setting.part == Part::Ecs).map(|setting| setting.name).collect();
     assert!(listed.iter().all(|name| own.contains_key(*name)), "{listed:?}");
 }
+
+#[test]
+fn the_schema_of_the_file_is_the_settings() {
+    let text = serde_json::to_string_pretty(&touchdown::config::schema::schema()).unwrap();
+    hold("schema/touchdown.schema.json", &format!("{text}\n"));
+}

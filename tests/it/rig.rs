@@ -16,7 +16,7 @@ use touchdown::simulator::seed::ServiceSeed;
 
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/deploy";
 pub const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const REPOSITORY: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+pub const REPOSITORY: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
 /// A step of a job.
 pub struct Rig {
@@ -65,24 +65,28 @@ impl Rig {
         Self::with(&[ServiceSeed::new("web")], 100.0).await
     }
 
-    /// These services on a simulator whose clock runs `pace` times as fast as the wall.
+    /// These services on a simulator whose clock runs `pace` times as fast as the wall, and the inputs that deploy `web`.
     pub async fn with(seeds: &[ServiceSeed], pace: f64) -> Self {
-        let clock = Clock::scaled(pace);
-        let simulator = Simulator::start(clock.clone()).await.unwrap();
-        let world = simulator.world();
-        world.add_role(ROLE, &["*"]);
-        seeds.iter().for_each(|seed| world.add_service(seed).unwrap());
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["home", "workspace", "temp", "commands"] {
-            std::fs::create_dir(folder.path().join(name)).unwrap();
-        }
-        let rig = Self { simulator, clock, folder, inputs: BTreeMap::new(), environment: BTreeMap::new(), steps: Mutex::new(0) };
+        let rig = Self::empty(pace).await;
+        seeds.iter().for_each(|seed| rig.simulator.world().add_service(seed).unwrap());
         rig.input("target", "ecs")
             .input("service", "web")
             .input("region", "eu-west-1")
             .input("image", &format!("{REPOSITORY}/web@{DIGEST}"))
             .input("skip-push", "true")
             .input("aws-role", ROLE)
+    }
+
+    /// A role on a simulator, and no input.
+    pub async fn empty(pace: f64) -> Self {
+        let clock = Clock::scaled(pace);
+        let simulator = Simulator::start(clock.clone()).await.unwrap();
+        simulator.world().add_role(ROLE, &["*"]);
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["home", "workspace", "temp", "commands"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        Self { simulator, clock, folder, inputs: BTreeMap::new(), environment: BTreeMap::new(), steps: Mutex::new(0) }
     }
 
     /// A line of `with:`.
