@@ -26,5 +26,6 @@ mod rig;
 mod runner;
 mod runner_grammar;
 mod setup;
+mod several;
 mod simulator;
 mod walk;

@@ -120,18 +120,25 @@ impl Rig {
 
     /// Starts main.
     pub fn start(&self) -> UnderWay {
-        self.spawn("touchdown", &BTreeMap::new())
+        self.spawn("touchdown", BTreeMap::new())
+    }
+
+    /// Runs main in another mode to its end.
+    pub async fn main_in(&self, mode: &str) -> Ran {
+        let env = BTreeMap::from([("INPUT_MODE".to_owned(), mode.to_owned())]);
+        self.spawn("touchdown", env).ended().await
     }
 
     /// Runs post with what main left.
     pub async fn post(&self, state: &BTreeMap<String, String>) -> Ran {
+        let state = state.iter().map(|(key, value)| (format!("STATE_{key}"), value.clone())).collect();
         self.spawn("touchdown-post", state).ended().await
     }
 
-    fn spawn(&self, name: &str, state: &BTreeMap<String, String>) -> UnderWay {
+    fn spawn(&self, name: &str, more: BTreeMap<String, String>) -> UnderWay {
         let files = self.command_files();
         let mut env: BTreeMap<String, String> = self.inputs.clone();
-        env.extend(state.iter().map(|(key, value)| (format!("STATE_{key}"), value.clone())));
+        env.extend(more);
         env.extend(files.iter().map(|(name, path)| ((*name).to_owned(), path.display().to_string())));
         env.extend(self.surroundings());
         env.extend(self.environment.clone());
