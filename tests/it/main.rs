@@ -28,4 +28,5 @@ mod runner_grammar;
 mod setup;
 mod several;
 mod simulator;
+mod terminal;
 mod walk;

@@ -104,7 +104,7 @@ impl Session {
     pub async fn sign_in(entrance: &Entrance, auth: &AwsAuth, region: &str) -> Result<Self> {
         let source = match &auth.role {
             Some(_) => Source::Federated,
-            None => Source::Chain(chain(region).await),
+            None => Source::Chain(chain(&entrance.http, region).await),
         };
         let keys = Arc::new(Keys::new(entrance.clone(), auth.clone(), region.to_owned(), source));
         let (http, endpoints) = (entrance.http.clone(), entrance.endpoints.clone());
@@ -172,10 +172,14 @@ fn intent(parts: &http::request::Parts) -> Intent {
     signed::intent_of(target.rsplit('.').next().unwrap_or_default())
 }
 
-/// The SDKs' usual chain: environment, profile, container, instance.
-async fn chain(region: &str) -> SharedCredentialsProvider {
+/// The SDKs' usual chain: environment, profile, container, instance. What it asks over the network goes through our client and changes nothing.
+async fn chain(http: &Http, region: &str) -> SharedCredentialsProvider {
+    let region = aws_config::Region::new(region.to_owned());
+    let surroundings = aws_config::provider_config::ProviderConfig::default()
+        .with_http_client(connector(http, |_| Intent::Read))
+        .with_region(Some(region.clone()));
     let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder();
-    SharedCredentialsProvider::new(chain.region(aws_config::Region::new(region.to_owned())).build().await)
+    SharedCredentialsProvider::new(chain.configure(surroundings).region(region).build().await)
 }
 
 /// The partition's DNS suffix, from the region.
