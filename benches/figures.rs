@@ -6,6 +6,9 @@
 #[allow(dead_code, reason = "tests use the rest of it")]
 mod action_harness;
 mod measure;
+#[path = "../tests/it/rig.rs"]
+#[allow(dead_code, reason = "tests use the rest of it")]
+mod rig;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,9 +25,20 @@ struct Promise {
 }
 
 const PROMISES: &[Promise] = &[
-    Promise { work: "start to first request, median of 30", unit: "ms", limit: 20.0, measure: measure::start_to_first_request },
-    Promise { work: "static binary, stripped", unit: "MB", limit: 9.0, measure: measure::binary_size },
-    Promise { work: "static binary, compressed as in a registry (gzip)", unit: "MB", limit: 3.5, measure: measure::compressed_size },
+    Promise { work: "whole deploy on the simulator, median of 15", unit: "s", limit: 0.25, measure: measure::deploy::wall },
+    Promise { work: "whole deploy on the simulator, peak memory", unit: "MB", limit: 25.0, measure: measure::deploy::memory },
+    Promise { work: "end of a rollout to our notice, 95 % of 60", unit: "s", limit: 2.5, measure: measure::notice::completed },
+    Promise { work: "a failed rollout to our notice, slowest of 24", unit: "s", limit: 5.0, measure: measure::notice::failed },
+    Promise { work: "AccessDenied explained, slowest of 5", unit: "s", limit: 10.0, measure: measure::deploy::denied },
+    Promise { work: "20 services against one, medians of 3", unit: "x", limit: 1.3, measure: measure::deploy::twenty_against_one },
+    Promise { work: "start to first request, median of 30", unit: "ms", limit: 20.0, measure: measure::binary::start_to_first_request },
+    Promise { work: "static binary, stripped", unit: "MB", limit: 9.0, measure: measure::binary::size },
+    Promise {
+        work: "static binary, compressed as in a registry (gzip)",
+        unit: "MB",
+        limit: 3.5,
+        measure: measure::binary::compressed_size,
+    },
 ];
 
 /// One line of `target/bench.json`. A figure that could not be taken is null and not ok.
@@ -60,10 +74,12 @@ fn main() -> ExitCode {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("tmp lies in target").to_owned();
     let binary: PathBuf = target.join("bench/root/touchdown");
     assert!(binary.is_file(), "{} is missing: `make bench` builds it", binary.display());
-    let rows: Vec<Row> = PROMISES.iter().map(|promise| Row::of(promise, &binary)).collect();
-    for row in &rows {
+    let taken = PROMISES.iter().map(|promise| {
+        let row = Row::of(promise, &binary);
         println!("{}", row.line());
-    }
+        row
+    });
+    let rows: Vec<Row> = taken.collect();
     let json = serde_json::to_string_pretty(&rows).expect("rows are plain data");
     std::fs::write(target.join("bench.json"), json + "\n").expect("target can be written");
     if rows.iter().all(|row| row.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -73,9 +73,11 @@ impl World {
         state.platform.repositories.push(new);
     }
 
-    /// Sets what goes wrong with the next release of a service. Does nothing when there is no such service.
+    /// Sets what goes wrong with the next release of every service of this name, whatever its cluster.
     pub fn set_fault(&self, service: &str, fault: Fault) {
-        self.change(service, |service| service.fault = fault);
+        let mut state = lock(&self.shared);
+        state.advance();
+        state.services.iter_mut().filter(|one| one.name == service).for_each(|one| one.fault = fault);
     }
 
     /// Puts this text into events, stopped reasons, log lines, rollout reasons and health bodies of a service.

@@ -60,3 +60,26 @@ async fn a_rehearsal_asks_no_cloud_and_plays_the_fault() {
     let ran = rig.input("fault", "crash-on-stat").main().await;
     assert!(ran.stdout.contains("crash-on-start"), "{}", ran.stdout);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_takes_the_users_own_task_definition_account_latencies_and_one_name_in_two_regions() {
+    let definition = r#"{"family": "shop", "cpu": "256", "memory": "512", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"],
+        "containerDefinitions": [{"name": "proxy", "image": "public.ecr.aws/envoy:1", "essential": true},
+        {"name": "server", "image": "placeholder", "essential": true, "portMappings": [{"containerPort": 3000}]}]}"#;
+    let file = format!(
+        "version: 1\nauth: {{ aws: {{ role: \"arn:aws:iam::999999999999:role/deploy\", expected-account: \"999999999999\" }} }}\n\
+         defaults: {{ target: ecs, service: web, task-definition: taskdef.json, image: \"{}/web@{}\", desired-count: 3, health: {{ \
+         version: /version=v2, max-latency: 300ms, body: \"/o[kK]/\" }}, smoke: {{ path: /cart, body: \"/x+/\" }}, env: {{ VERSION: v2 }} }}\n\
+         services: {{ eu: {{ region: eu-west-1 }}, us: {{ region: us-east-1 }} }}\ngroups: [[eu, us]]\n",
+        crate::rig::REPOSITORY,
+        crate::rig::DIGEST
+    );
+    let rig = Rig::empty(60.0).await.file(".github/touchdown.yml", &file).file("taskdef.json", definition).input("mode", "rehearse");
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+    for told in ["aws-expected-account 999999999999 was not rehearsed", "no body here matches", "limits of latencies"] {
+        assert!(ran.summary.contains(told), "{told}: {}", ran.summary);
+    }
+    let ran = rig.input("fault", "slow-health").main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "rolled-back"), "{}", ran.stdout);
+}

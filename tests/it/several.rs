@@ -155,8 +155,10 @@ async fn a_hundred_services_in_three_stages_go_live_and_post_is_started_with_the
     .unwrap();
     assert_eq!(main.code, Some(0), "{}\n{}", main.stdout, main.stderr);
     let bytes: usize = main.state.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
-    println!("100 services live: {bytes} bytes of state in {} lines, {:?}", main.state.len(), main.took);
+    let megabytes = main.peak_memory / 1_000_000;
+    println!("100 services live: {bytes} bytes of state in {} lines, {:?}, {megabytes} MB", main.state.len(), main.took);
     assert!(bytes <= 512 * 1024, "{bytes}");
+    assert!((1..=100).contains(&megabytes), "{megabytes} MB");
     assert_eq!((post.code, post.stdout.trim()), (Some(0), ""), "{}", post.stdout);
     assert!(names.iter().all(|name| world.serving(name) == "v2"));
 }

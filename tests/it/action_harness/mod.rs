@@ -61,6 +61,8 @@ pub struct Ran {
     pub took: Duration,
     /// The action itself where it outlived its client: killed at the latest when this is dropped.
     pub orphan: Option<Orphan>,
+    /// The most memory it held at once, in bytes.
+    pub peak_memory: u64,
 }
 
 impl Runner {
@@ -190,8 +192,8 @@ impl Runner {
             entries
         };
         let (outputs, state, exported) = (parsed("set_output"), parsed("save_state"), parsed("set_env"));
-        let process::Ended { code, stdout, stderr, orphan } = ended;
-        Ran { code, stdout, stderr, outputs, state, exported, summary: files.text("step_summary"), file_errors, took, orphan }
+        let process::Ended { code, stdout, stderr, orphan, peak_memory } = ended;
+        Ran { code, stdout, stderr, outputs, state, exported, summary: files.text("step_summary"), file_errors, took, orphan, peak_memory }
     }
 
     fn follows(&self) -> process::Follows {

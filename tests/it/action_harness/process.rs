@@ -49,6 +49,8 @@ pub struct Ended {
     pub stdout: String,
     pub stderr: String,
     pub orphan: Option<Orphan>,
+    /// The most memory it held at once, in bytes, as last seen before its end; 0 where that cannot be seen.
+    pub peak_memory: u64,
 }
 
 /// An action that outlived its client; killed when dropped.
@@ -79,7 +81,9 @@ pub fn run(mut command: Command, follows: Follows, cancel: Option<&Trigger>, lad
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let stdout = Stream::read(child.stdout.take().expect("it is piped"));
     let stderr = Stream::read(child.stderr.take().expect("it is piped"));
+    let mut peak_memory = 0;
     let status = loop {
+        peak_memory = peak(child.id()).max(peak_memory);
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);
         }
@@ -90,7 +94,7 @@ pub fn run(mut command: Command, follows: Follows, cancel: Option<&Trigger>, lad
             let _ = child.kill();
             panic!("it runs for more than {patience:?}; so far it printed\n{}\n{}", stdout.text(), stderr.text());
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(2));
     };
     let Some(status) = status else {
         let orphan = action_of(child.id(), follows).map(Orphan);
@@ -98,9 +102,16 @@ pub fn run(mut command: Command, follows: Follows, cancel: Option<&Trigger>, lad
         child.wait().unwrap();
         let orphan = orphan.filter(|orphan| follows == Follows::ItsChild && orphan.runs());
         let code = if follows == Follows::Itself { Some(128 + 9) } else { None };
-        return Ended { code, stdout: stdout.text(), stderr: stderr.text(), orphan };
+        return Ended { code, stdout: stdout.text(), stderr: stderr.text(), orphan, peak_memory };
     };
-    Ended { code: Some(code(status)), stdout: stdout.whole(), stderr: stderr.whole(), orphan: None }
+    Ended { code: Some(code(status)), stdout: stdout.whole(), stderr: stderr.whole(), orphan: None, peak_memory }
+}
+
+/// The peak of the resident memory, in bytes (`proc_pid_status(5)`).
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or_default() * 1024
 }
 
 fn fires(trigger: &Trigger, began: Instant, stdout: &Stream, stderr: &Stream) -> bool {

@@ -1,64 +1,19 @@
-//! `mode: rehearse`: the user's own configuration against the built-in simulator, with a fault of the user's choice.
-//! No credentials, no network, an hour in seconds; nothing is left for a post step.
+//! The world of a rehearsal: every service of the plan serves a release before, and its application answers as the settings expect.
 
-use crate::clock::Clock;
-use crate::cloud::aws::AwsEndpoints;
+use serde_json::{Value, json};
+
 use crate::config::plan::{ImageSource, Plan, ServicePlan, TargetPlan};
-use crate::engine::journal::Journal;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs};
-use crate::http::Endpoints;
-use crate::runner::env::Env;
 use crate::simulator::Simulator;
 use crate::simulator::fault::Fault;
 use crate::simulator::seed::{Answers, RequestReply, ServiceSeed};
 
-use super::context::{Context, Fencing, Overrides, Surroundings};
-use super::deploy;
-
-/// How many times as fast as the wall a rehearsal's clock runs.
-const PACE: f64 = 60.0;
-/// The role of a rehearsal whose settings name none.
-const ROLE: &str = "arn:aws:iam::123456789012:role/rehearsal";
 /// What the release before tells as its version.
 const BEFORE: &str = "before";
-/// Variables of the workflow that a rehearsal may see.
-const SEEN: [&str; 8] = [
-    "GITHUB_REPOSITORY",
-    "GITHUB_SHA",
-    "GITHUB_REF",
-    "GITHUB_SERVER_URL",
-    "GITHUB_RUN_ID",
-    "GITHUB_RUN_ATTEMPT",
-    "GITHUB_ACTOR",
-    "GITHUB_EVENT_NAME",
-];
-
-/// The whole walk against the simulator.
-pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fault) -> Result<Journal> {
-    let clock = Clock::scaled(PACE);
-    let simulator = Simulator::start(clock.clone()).await;
-    let simulator = simulator.map_err(|error| Failure::bug("the simulator cannot listen on 127.0.0.1").why(error.to_string()))?;
-    let mut plan = plan.clone();
-    plan.auth.aws.role.get_or_insert_with(|| ROLE.to_owned());
-    without_patterns(&mut plan);
-    seed(&simulator, &plan, fault)?;
-    let endpoints = simulator.endpoints();
-    let seen = SEEN.iter().filter_map(|name| Some(((*name).to_owned(), surroundings.env.get(name)?.to_owned())));
-    let issuer = [
-        ("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), endpoints.token_request_url.clone()),
-        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), endpoints.token_request_bearer.clone()),
-    ];
-    let env: Env = seen.chain(issuer).collect();
-    let aws = AwsEndpoints { all: Some(endpoints.aws.clone()), ..AwsEndpoints::default() };
-    let hosts = endpoints.hosts.iter().map(|host| (Endpoints::key(host), endpoints.aws.clone())).collect();
-    let surroundings = Surroundings { env, clock, ..surroundings.clone() };
-    let context = Context::new(surroundings, Overrides { aws, hosts: Endpoints(hosts) }, Fencing::Main)?;
-    deploy::deploy(&context, &plan).await
-}
 
 /// A world in which every service of the plan serves its release before.
-fn seed(simulator: &Simulator, plan: &Plan, fault: Fault) -> Result<()> {
+pub(super) fn seed(simulator: &Simulator, plan: &Plan, fault: Fault) -> Result<()> {
     let world = simulator.world();
     let roles = plan.auth.aws.role.iter();
     roles.for_each(|role| world.add_role(role, &["*"]));
@@ -84,8 +39,13 @@ fn service_seed(plan: &ServicePlan) -> ServiceSeed {
     let mut seed = ServiceSeed::new(&plan.service);
     seed.region.clone_from(&settings.region);
     seed.cluster.clone_from(&settings.cluster);
+    // One name on the platform may stand for several services, in regions or clusters of their own.
+    seed.host = Some(format!("{}.example.com", plan.name));
     if let Some(container) = &plan.container {
         seed.container.clone_from(container);
+    }
+    if let Some(desired) = settings.desired_count {
+        seed.desired = desired;
     }
     if let Some(ImageSource::Pinned(crate::values::PinnedImage { repository, .. }) | ImageSource::Tagged { repository, .. }) = &plan.image {
         seed.image = format!("{repository}:before");
@@ -95,21 +55,41 @@ fn service_seed(plan: &ServicePlan) -> ServiceSeed {
     {
         seed.hosts.push(host);
     }
+    if let Some(definition) = &plan.definition {
+        like(&mut seed, definition);
+    }
     seed.answers = answers(plan);
     seed
 }
 
-/// Patterns of bodies are left out, and the summary says so: the application of a rehearsal has no text that would match one.
-fn without_patterns(plan: &mut Plan) {
-    let mut notes = Vec::new();
-    for service in &mut plan.services {
-        let bodies = std::iter::once(&mut service.health.body).chain(service.health.smoke.iter_mut().map(|test| &mut test.body));
-        for body in bodies.filter(|body| body.as_deref().and_then(crate::health::pattern).is_some()) {
-            let pattern = body.take().unwrap_or_default();
-            notes.push(format!("{}: the rehearsal has no body that matches {pattern}: this was not rehearsed", service.name));
+/// What runs before looks like the user's own task definition, with another image.
+fn like(seed: &mut ServiceSeed, definition: &Value) {
+    let mut definition = definition.clone();
+    if definition["family"].as_str().is_none_or(str::is_empty) {
+        definition["family"] = json!(seed.name);
+    }
+    let containers = definition["containerDefinitions"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    let leads = |container: &Value| container["portMappings"].as_array().is_some_and(|ports| !ports.is_empty());
+    let named = containers.iter().position(|container| container["name"] == seed.container.as_str());
+    let Some(serving) = named.or_else(|| containers.iter().position(leads)).or(if containers.is_empty() { None } else { Some(0) }) else {
+        return;
+    };
+    for container in containers.iter_mut() {
+        if container["image"].as_str().is_none_or(str::is_empty) {
+            container["image"] = json!(seed.image);
         }
     }
-    plan.notes.extend(notes);
+    let serving = &mut containers[serving];
+    serving["image"] = json!(seed.image);
+    if let Some(name) = serving["name"].as_str() {
+        name.clone_into(&mut seed.container);
+    }
+    let port = serving.pointer("/portMappings/0/containerPort").and_then(Value::as_u64);
+    match port.and_then(|port| u16::try_from(port).ok()) {
+        Some(port) => seed.port = port,
+        None => serving["portMappings"] = json!([{ "containerPort": seed.port, "protocol": "tcp" }]),
+    }
+    seed.definition = Some(definition);
 }
 
 /// A status of the set, 200 where it is among them.

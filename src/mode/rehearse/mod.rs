@@ -1,0 +1,57 @@
+//! `mode: rehearse`: the user's own configuration against the built-in simulator, with a fault of the user's choice.
+//! No credentials, no network, an hour in seconds; nothing is left for a post step.
+
+mod adjust;
+mod seed;
+
+use crate::clock::Clock;
+use crate::cloud::aws::AwsEndpoints;
+use crate::config::plan::Plan;
+use crate::engine::journal::Journal;
+use crate::failure::{Failure, Result};
+use crate::http::Endpoints;
+use crate::runner::env::Env;
+use crate::simulator::Simulator;
+use crate::simulator::fault::Fault;
+
+use super::context::{Context, Fencing, Overrides, Surroundings};
+use super::deploy;
+
+/// How many times as fast as the wall a rehearsal's clock runs.
+const PACE: f64 = 60.0;
+/// The role of a rehearsal whose settings name none.
+const ROLE: &str = "arn:aws:iam::123456789012:role/rehearsal";
+/// Variables of the workflow that a rehearsal may see.
+const SEEN: [&str; 8] = [
+    "GITHUB_REPOSITORY",
+    "GITHUB_SHA",
+    "GITHUB_REF",
+    "GITHUB_SERVER_URL",
+    "GITHUB_RUN_ID",
+    "GITHUB_RUN_ATTEMPT",
+    "GITHUB_ACTOR",
+    "GITHUB_EVENT_NAME",
+];
+
+/// The whole walk against the simulator.
+pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fault) -> Result<Journal> {
+    let clock = Clock::scaled(PACE);
+    let simulator = Simulator::start(clock.clone()).await;
+    let simulator = simulator.map_err(|error| Failure::bug("the simulator cannot listen on 127.0.0.1").why(error.to_string()))?;
+    let mut plan = plan.clone();
+    plan.auth.aws.role.get_or_insert_with(|| ROLE.to_owned());
+    adjust::to_a_rehearsal(&mut plan);
+    seed::seed(&simulator, &plan, fault)?;
+    let endpoints = simulator.endpoints();
+    let seen = SEEN.iter().filter_map(|name| Some(((*name).to_owned(), surroundings.env.get(name)?.to_owned())));
+    let issuer = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), endpoints.token_request_url.clone()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), endpoints.token_request_bearer.clone()),
+    ];
+    let env: Env = seen.chain(issuer).collect();
+    let aws = AwsEndpoints { all: Some(endpoints.aws.clone()), ..AwsEndpoints::default() };
+    let hosts = endpoints.hosts.iter().map(|host| (Endpoints::key(host), endpoints.aws.clone())).collect();
+    let surroundings = Surroundings { env, clock, ..surroundings.clone() };
+    let context = Context::new(surroundings, Overrides { aws, hosts: Endpoints(hosts) }, Fencing::Main)?;
+    deploy::deploy(&context, &plan).await
+}
