@@ -36,6 +36,7 @@ pub fn help() -> String {
 pub fn described(setting: &Setting) -> String {
     match setting.default {
         "" | "false" => setting.doc.to_owned(),
+        default if default.contains("${{") => setting.doc.to_owned(),
         default => format!("{} (default `{default}`)", setting.doc),
     }
 }

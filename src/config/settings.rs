@@ -146,6 +146,13 @@ pub const SETTINGS: &[Setting] = &[
         Run,
         "Lets `AWS_ENDPOINT_URL…` and `TOUCHDOWN_ENDPOINT_…` name other hosts than loopback",
     ),
+    row(
+        "runner-temp",
+        Text,
+        "host:${{ runner.temp }}",
+        Run,
+        "The runner's temporary folder as later steps see it, for the output `report`; leave it as it is",
+    ),
     row("target", Choice(&["ecs"]), "", Service, "The platform: `ecs`"),
     row("service", Text, "", Service, "The service's name on the platform; in the file the default is its key"),
     row(

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use super::env::Env;
 use super::random;
 
-/// Writes `json` into a new file and names it. The error tells why neither folder would take it.
+/// Writes `json` into a new file and names it as later steps see it: inside a container action the runner's temporary folder has another
+/// name, and `host:…` of the input `runner-temp` tells the real one (a path that began the value would be translated, see
+/// <https://github.com/actions/runner/blob/main/src/Runner.Worker/Container/ContainerInfo.cs>, 2026-11).
+/// The error tells why neither folder would take it.
 pub fn write(env: &Env, json: &str) -> std::io::Result<PathBuf> {
     let mut causes = Vec::new();
     for variable in ["RUNNER_TEMP", "HOME"] {
@@ -17,11 +20,19 @@ pub fn write(env: &Env, json: &str) -> std::io::Result<PathBuf> {
             continue;
         };
         match write_into(Path::new(folder), json) {
-            Ok(path) => return Ok(path),
+            Ok(path) => return Ok(if variable == "RUNNER_TEMP" { as_later_steps_see(env, path) } else { path }),
             Err(error) => causes.push(format!("{variable} ({folder}): {error}")),
         }
     }
     Err(std::io::Error::other(causes.join("; ")))
+}
+
+fn as_later_steps_see(env: &Env, path: PathBuf) -> PathBuf {
+    let outside = env.get("INPUT_RUNNER-TEMP").and_then(|folder| folder.strip_prefix("host:")).filter(|folder| folder.starts_with('/'));
+    match (outside, path.file_name()) {
+        (Some(folder), Some(name)) => Path::new(folder).join(name),
+        _ => path,
+    }
 }
 
 /// Owned like the folder: what root leaves on a self-hosted runner nobody else can delete.

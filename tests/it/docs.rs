@@ -37,6 +37,10 @@ fn the_inputs_of_action_yml_are_the_settings() {
     for setting in SETTINGS.iter().filter(|setting| setting.is_input()) {
         let text = serde_json::to_string(&described(setting)).unwrap();
         let _ = write!(inputs, "  {}:\n    description: {text}\n", setting.name);
+        // What only the workflow knows stands in action.yml; every other default is the binary's.
+        if setting.default.contains("${{") {
+            let _ = writeln!(inputs, "    default: \"{}\"", setting.default);
+        }
     }
     let text = std::fs::read_to_string(file("action.yml")).unwrap();
     hold("action.yml", &replaced(&text, "\ninputs:\n", "\noutputs:\n", &inputs));

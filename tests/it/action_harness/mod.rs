@@ -246,6 +246,8 @@ impl Runner {
         variables.insert("RUNNER_TEMP".to_owned(), self.seen("runner_temp"));
         variables.insert("GITHUB_WORKSPACE".to_owned(), self.seen("workspace"));
         variables.insert("GITHUB_EVENT_PATH".to_owned(), format!("{}/event.json", self.seen("workflow")));
+        // A default of action.yml; a value that begins otherwise than with a mounted path is not translated.
+        variables.insert("INPUT_RUNNER-TEMP".to_owned(), format!("host:{}", self.folder("runner_temp").display()));
         variables.extend(files.variables(&self.seen("file_commands")));
         variables.extend(self.environment.clone());
         variables.extend(self.inputs.clone());

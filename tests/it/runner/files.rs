@@ -293,6 +293,10 @@ fn the_report_goes_to_the_temporary_folder_else_home_and_says_why_if_neither() {
     let path = report_file::write(&both, "{}").unwrap();
     assert!(path.starts_with(temporary.0.path()));
     assert_eq!(std::fs::read_to_string(path).unwrap(), "{}");
+    let outside = env(&[("RUNNER_TEMP", temporary.0.path().to_str().unwrap()), ("INPUT_RUNNER-TEMP", "host:/home/runner/work/_temp")]);
+    let path = report_file::write(&outside, "{}").unwrap();
+    assert!(path.starts_with("/home/runner/work/_temp"), "later steps see it there: {}", path.display());
+    assert!(temporary.0.path().join(path.file_name().unwrap()).is_file());
     let half = env(&[("RUNNER_TEMP", &temporary.path("gone")), ("HOME", home.0.path().to_str().unwrap())]);
     assert!(report_file::write(&half, "{}").unwrap().starts_with(home.0.path()));
     let error = report_file::write(&env(&[("RUNNER_TEMP", &temporary.path("gone"))]), "{}").unwrap_err().to_string();
