@@ -14,6 +14,7 @@ mod ecs;
 mod engine;
 mod engine_run;
 mod examples;
+mod faults;
 mod floors;
 mod health;
 mod http;
