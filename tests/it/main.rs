@@ -22,6 +22,7 @@ mod journal;
 mod modes;
 mod origin;
 mod process;
+mod repair;
 mod report;
 mod rig;
 mod runner;

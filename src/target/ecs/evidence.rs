@@ -178,6 +178,9 @@ pub(super) fn stopped_tasks(tasks: &[Value], definition: &str) -> Option<Evidenc
     evidence(format!("stopped tasks of {}", short(definition)), told.take(LINES).collect())
 }
 
+/// How long a task may take to start before that is worth telling, in seconds.
+const NOTICEABLE: u64 = 30;
+
 /// The tasks that should run and do not, a line each: how long each has waited, and for what.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html> (2026-11)
 pub(super) fn waiting_tasks(tasks: &[Value], now: Timestamp) -> Option<Evidence> {
@@ -190,7 +193,7 @@ pub(super) fn waiting_tasks(tasks: &[Value], now: Timestamp) -> Option<Evidence>
             _ => return None,
         };
         let seconds = now.since(moment(task, "createdAt")).as_secs();
-        Some(format!("task {} has been {status} for {seconds} s: {what}", short_id(task)))
+        (seconds >= NOTICEABLE).then(|| format!("task {} has been {status} for {seconds} s: {what}", short_id(task)))
     });
     evidence("tasks that do not run yet".to_owned(), lines.take(LINES).collect())
 }
