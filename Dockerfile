@@ -9,6 +9,7 @@ FROM rust:1.95.0-alpine3.22 AS build
 RUN apk add --no-cache musl-dev
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY src src
 RUN cargo build --locked --release --bin touchdown \
     && mkdir -p /out/tmp && chmod 1777 /out/tmp \

@@ -39,8 +39,9 @@ impl<'e> Variables<'e> {
                     false
                 }
             },
-            Kind::List(items) => items.iter_mut().fold(true, |all, item| self.fill(name, item) && all),
-            Kind::Map(fields) => fields.iter_mut().fold(true, |all, field| self.fill(name, &mut field.node) && all),
+            // All of them, so that every mistake is told.
+            Kind::List(items) => items.iter_mut().filter_map(|item| (!self.fill(name, item)).then_some(())).count() == 0,
+            Kind::Map(fields) => fields.iter_mut().filter_map(|field| (!self.fill(name, &mut field.node)).then_some(())).count() == 0,
         }
     }
 

@@ -144,7 +144,7 @@ fn spaced(text: &str) -> String {
 fn prose(text: &str) -> String {
     let text = short(text);
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return words(&text);
     }
     let part = |(index, part): (usize, &&str)| if index % 2 == 0 { spaced(part) } else { code(part) };
