@@ -1,13 +1,14 @@
 //! The one error type: what happened, why (the platform's own words), what to do about it.
 //! Code branches on `Kind` only; prose is for people. Text here may be foreign: whoever prints it disarms it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Every fallible function below `main` answers with this.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// What sort of failure it is: the only part of a [`Failure`] that code may branch on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The user's settings are wrong; nothing was touched.
@@ -33,7 +34,7 @@ pub enum Kind {
 }
 
 /// Lines that belong to a failure but are folded away: log tails, stopped tasks, events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// What the lines are, e.g. "last log lines of web/app".
     pub title: String,

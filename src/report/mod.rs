@@ -2,7 +2,7 @@
 //! It reads records and writes text. It decides nothing, asks no platform, and prints nothing itself.
 
 pub mod annotations;
-mod ending;
+pub mod ending;
 mod fold;
 mod headline;
 pub mod json;
@@ -17,22 +17,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::record::Entry;
-use crate::failure::Failure;
+use crate::failure::{Evidence, Failure, Kind};
 use crate::runner::origin::Origin;
 
-pub use ending::Ending;
+use ending::Ending;
 
 /// The number of the JSON report's format; it grows when a field changes its meaning or goes.
 pub const FORMAT: u16 = 1;
 
-/// What a run came to: the JSON report, and what every other rendering is made from. Its texts may be foreign: each rendering disarms them.
+/// What a run came to: the JSON report, and what every other rendering is made from. Every key is always there; a later version may add some.
+/// The texts may be foreign: whoever shows them disarms them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(title = "Touchdown's report")]
 pub struct Report {
     /// The format of this document.
+    #[schemars(extend("const" = FORMAT))]
     pub format: u16,
-    /// What was asked: `deploy`, `plan`, `verify`, `rollback`, `history`, `rehearse`.
+    /// What was asked.
+    #[schemars(extend("enum" = ["deploy", "plan", "verify", "rollback", "history", "rehearse"]))]
     pub mode: String,
     /// How it ended: of several services the one that needs a person most.
     pub outcome: Ending,
@@ -188,8 +191,8 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Trouble {
-    /// What sort: `denied`, `unhealthy`, …
-    pub kind: String,
+    /// What sort.
+    pub kind: Kind,
     /// What could not be done or proven.
     pub what: String,
     /// The reasons, nearest first.
@@ -197,17 +200,7 @@ pub struct Trouble {
     /// What to do; several lines are a snippet with its heading in the first.
     pub fix: Vec<String>,
     /// Log tails, events, stopped tasks.
-    pub evidence: Vec<Material>,
-}
-
-/// A piece of evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Material {
-    /// What the lines are.
-    pub title: String,
-    /// The lines.
-    pub lines: Vec<String>,
+    pub evidence: Vec<Evidence>,
 }
 
 /// Something that happened.
@@ -289,14 +282,13 @@ impl Report {
 
 impl From<&Failure> for Trouble {
     fn from(failure: &Failure) -> Self {
-        let mut evidence: Vec<Material> = Vec::new();
+        let mut evidence: Vec<Evidence> = Vec::new();
         for piece in &failure.evidence {
-            match evidence.iter_mut().find(|material| material.title == piece.title) {
-                Some(material) => material.lines.extend(piece.lines.iter().cloned()),
-                None => evidence.push(Material { title: piece.title.clone(), lines: piece.lines.clone() }),
+            match evidence.iter_mut().find(|other| other.title == piece.title) {
+                Some(other) => other.lines.extend(piece.lines.iter().cloned()),
+                None => evidence.push(piece.clone()),
             }
         }
-        let kind = serde_json::to_value(failure.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-        Self { kind, what: failure.what.clone(), why: failure.why.clone(), fix: failure.fix.clone(), evidence }
+        Self { kind: failure.kind, what: failure.what.clone(), why: failure.why.clone(), fix: failure.fix.clone(), evidence }
     }
 }

@@ -1,12 +1,14 @@
 //! Every text of a report that may be foreign, handed to a redactor once. A test holds that none is forgotten.
 
-use super::{Group, Material, Moment, Report, Run, Service, Stood, Trouble};
+use crate::failure::Evidence;
+
+use super::{Group, Moment, Report, Run, Service, Stood, Trouble};
 
 type Redact<'a> = &'a dyn Fn(&str) -> String;
 
 pub(super) fn report(report: &mut Report, redact: Redact) {
-    let Report { mode, sentence, run, skipped, interrupted, notes, failure, services, groups, timeline, .. } = report;
-    all([mode, sentence], redact);
+    let Report { sentence, run, skipped, interrupted, notes, failure, services, groups, timeline, .. } = report;
+    all([sentence], redact);
     let Run { id, url, repository, commit, reference, environment, actor, .. } = run;
     all([id, repository, commit, reference], redact);
     all(url.iter_mut().chain(environment).chain(actor).chain(interrupted), redact);
@@ -51,7 +53,7 @@ fn service(service: &mut Service, redact: Redact) {
 fn trouble(trouble: &mut Trouble, redact: Redact) {
     let Trouble { what, why, fix, evidence, .. } = trouble;
     all([what].into_iter().chain(why).chain(fix), redact);
-    for Material { title, lines } in evidence {
+    for Evidence { title, lines } in evidence {
         all([title].into_iter().chain(lines), redact);
     }
 }

@@ -1,9 +1,11 @@
 //! The report: what a journal comes to, and how it reads, in every way a run can end.
 
+mod document;
 mod samples;
 
 use comrak::{Options, markdown_to_html};
 use samples::all;
+use serde_json::Value;
 use touchdown::report::Report;
 use touchdown::report::summary::summary;
 
@@ -29,5 +31,24 @@ fn every_ending_is_rendered_for_the_pictures() {
         assert!(text.starts_with("## "), "{name}: {text}");
         assert!(html(&text).contains("<h2>"), "{name}");
         std::fs::write(folder.join(format!("{name}.md")), text).unwrap();
+    }
+}
+
+#[test]
+fn every_text_that_may_be_foreign_passes_the_redactor() {
+    fn texts(value: &Value, at: &str) -> Vec<(String, String)> {
+        match value {
+            Value::String(text) => vec![(at.to_owned(), text.clone())],
+            Value::Array(items) => items.iter().flat_map(|item| texts(item, at)).collect(),
+            Value::Object(keys) => keys.iter().flat_map(|(key, value)| texts(value, &format!("{at}/{key}"))).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+        }
+    }
+    let ours = ["/mode", "/outcome", "/began", "/services/outcome", "/services/before/was", "/timeline/sign"];
+    for (name, entries, early) in all() {
+        let report = Report::of(&entries, early.as_ref()).redacted(&|_| "***".to_owned());
+        for (at, text) in texts(&serde_json::to_value(report).unwrap(), "") {
+            assert!(text == "***" || ours.contains(&at.as_str()) || at.ends_with("failure/kind"), "{name}: {at} is {text:?}");
+        }
     }
 }

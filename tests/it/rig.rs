@@ -260,6 +260,11 @@ impl Ran {
         }
         panic!("there is no output {name}: {}", self.outputs)
     }
+
+    /// The JSON report.
+    pub fn report(&self) -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(self.output("report")).unwrap()).unwrap()
+    }
 }
 
 /// Runs the cases, sixteen at a time: they mostly wait for their clocks.

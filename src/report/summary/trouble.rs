@@ -1,7 +1,8 @@
 //! What went wrong, why, what to do; the evidence folded away beneath. What went wrong the same way is told once.
 
+use crate::failure::Evidence;
 use crate::report::phrase::names;
-use crate::report::{Ending, Material, Report, Service, Trouble};
+use crate::report::{Ending, Report, Service, Trouble};
 
 use super::{Keep, Section, fence, first_line, folded_lines, phrase, prose, section, short, unprefixed, words};
 
@@ -14,7 +15,7 @@ const SHOWN: usize = 5;
 struct Same<'a> {
     did: &'static str,
     trouble: &'a Trouble,
-    of: Vec<(&'a Service, &'a [Material])>,
+    of: Vec<(&'a Service, &'a [Evidence])>,
 }
 
 /// Every failure, the early one first.
