@@ -15,7 +15,7 @@ mod rig;
 
 /// Where the rig looks for the client.
 mod simulator {
-    pub use crate::client;
+    pub(crate) use crate::client;
 }
 
 use std::path::{Path, PathBuf};
