@@ -178,3 +178,22 @@ async fn no_secret_reaches_the_log_the_summary_the_outputs_or_the_journal() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_that_is_asked_for_and_cannot_be_had_is_told_before_anything_changes() {
+    for (name, value) in [("health-version", "/version=v2"), ("smoke", "GET /cart"), ("health-body", "ok")] {
+        let rig = Rig::new().await.input(name, value);
+        rig.simulator.world().deny("elasticloadbalancing:DescribeRules");
+        let ran = rig.main().await;
+        assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "untouched"), "{name}: {}", ran.stdout);
+        let told = ["no address at which", "the load balancer may not be read", "health.url"];
+        assert!(told.iter().all(|told| ran.summary.contains(told)), "{name}: {}", ran.summary);
+        assert_eq!(rig.simulator.world().count("UpdateService"), 0);
+    }
+    // Nothing was asked of answers: the targets' health is the proof, and the summary says so.
+    let rig = Rig::new().await;
+    rig.simulator.world().deny("elasticloadbalancing:DescribeRules");
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+    assert!(ran.summary.contains("the platform's own checks are the proof"), "{}", ran.summary);
+}

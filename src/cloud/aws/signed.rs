@@ -70,7 +70,13 @@ pub async fn query(session: &Session, service: Service, action: &str, fields: &[
     let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
     let answer = call(session, service, intent_of(action), &headers, form).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    Ok(if answer.status == 200 { Ok(text) } else { Err(refusal_of_xml(answer.status, &text)) })
+    match answer.status {
+        200 if roxmltree::Document::parse(&text).is_err() => {
+            Err(Failure::new(Kind::Transient, format!("the answer to {action} cannot be read")).why("it is no XML"))
+        }
+        200 => Ok(Ok(text)),
+        status => Ok(Err(refusal_of_xml(status, &text))),
+    }
 }
 
 /// The body of a query call.

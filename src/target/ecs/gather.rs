@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use crate::cloud::aws::Session;
 use crate::cloud::aws::signed::{self, LOGS};
 use crate::failure::Evidence;
 use crate::target::{GathersEvidence, Opaque};
@@ -53,11 +54,21 @@ impl Ecs {
 
     async fn tail(&self, stream: &LogStream) -> Vec<String> {
         let body = json!({ "logGroupName": stream.group, "logStreamName": stream.stream, "limit": LINES, "startFromHead": false });
-        let session = stream.region.as_deref().map_or_else(|| self.session.clone(), |region| self.session.in_region(region));
+        let Some(session) = stream.session(&self.session) else { return Vec::new() };
         match signed::json(&session, LOGS, "GetLogEvents", &body).await {
             Ok(Ok(answer)) => evidence::log_lines(&answer),
             Ok(Err(refusal)) if refusal.is_denied() => vec![format!("(not readable: allow logs:GetLogEvents on {})", stream.group)],
             Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+}
+
+impl LogStream {
+    /// The session that can read it; `None` where its region is none.
+    pub(super) fn session(&self, own: &Session) -> Option<Session> {
+        match &self.region {
+            None => Some(own.clone()),
+            Some(region) => own.in_region(region),
         }
     }
 }
