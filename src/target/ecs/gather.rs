@@ -23,8 +23,9 @@ impl GathersEvidence for Ecs {
         Box::pin(async move {
             let Ok(release) = serde_json::from_value::<Release>(release) else { return Vec::new() };
             let stopped = self.tasks(&release, "STOPPED").await;
-            let mut all: Vec<Evidence> = evidence::stopped_tasks(&stopped, &release.task_definition).into_iter().collect();
-            all.extend(self.logs(&release, &stopped).await);
+            // What the application said last tells most often why: it comes first.
+            let mut all = self.logs(&release, &stopped).await;
+            all.extend(evidence::stopped_tasks(&stopped, &release.task_definition));
             if let Ok(service) = self.service().await {
                 all.extend(evidence::events(&service, release.at));
                 all.extend(evidence::unhealthy_targets(&self.targets(&service).await));
