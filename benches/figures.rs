@@ -5,10 +5,18 @@
 #[path = "../tests/it/action_harness/mod.rs"]
 #[allow(dead_code, reason = "tests use the rest of it")]
 mod action_harness;
+#[path = "../tests/it/simulator/client.rs"]
+#[allow(dead_code, reason = "tests use the rest of it")]
+mod client;
 mod measure;
 #[path = "../tests/it/rig.rs"]
 #[allow(dead_code, reason = "tests use the rest of it")]
 mod rig;
+
+/// Where the rig looks for the client.
+mod simulator {
+    pub(crate) use crate::client;
+}
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -7,10 +7,11 @@ use crate::failure::{Failure, Kind, Result};
 use crate::health::probe::{Shipped, probe};
 use crate::health::verdict::judge_rollback;
 use crate::health::{Baseline, HealthAt, Sample, Verdict};
-use crate::target::{Arrival, Before, Mark, Opaque, TaskHandle, Undo};
+use crate::target::{Arrival, Before, Opaque, TaskHandle, Undo};
 use crate::values::Address;
 
 use super::forward::{self, Ended, Tools};
+use super::marks;
 use super::member::{Checks, JobOnCancel, Member};
 use super::narrate::job_name;
 use super::record::{Event, Job};
@@ -53,7 +54,7 @@ pub(crate) async fn follow(member: &Member, tools: &Tools, service: &Service, un
     let baseline = service.baseline.clone().unwrap_or(Baseline::Unknown);
     Ok(match prove(member, tools, named, &baseline, until).await? {
         Ok(proof) => {
-            mark_back(member, captured.revision.as_deref()).await;
+            marks::proven(member, tools, captured.revision.as_deref()).await;
             vec![Event::RolledBack { proof: [arrival.facts, proof].concat() }]
         }
         Err(failure) => vec![failed(member, &captured.before, failure)],
@@ -102,13 +103,6 @@ async fn prove(
             return Ok(Err(Failure::new(Kind::TimedOut, format!("{} was not proven restored when its time was up", member.name))));
         }
         tools.pace.pause(after).await?;
-    }
-}
-
-async fn mark_back(member: &Member, revision: Option<&str>) {
-    let (Some(marks), Some(revision)) = (member.target.clone().marks(), revision) else { return };
-    if let Err(failure) = marks.write(Mark::Proven { revision: revision.to_owned() }).await {
-        tracing::debug!(service = %member.name, "the mark stays open: {}", failure.what);
     }
 }
 

@@ -8,11 +8,10 @@ use crate::health::probe::{Shipped, probe, smoke};
 use crate::health::verdict::{baseline, judge};
 use crate::health::{Baseline, HealthAt, HealthSettings, Sample, Verdict};
 use crate::http::Http;
-use crate::target::{
-    Arrival, Before, Captured, InFlight, Mark, Observation, Opaque, Prepared, Step, TaskHandle, TaskOrder, TaskState, Undo,
-};
-use crate::values::{Address, NamedBy, RunId};
+use crate::target::{Arrival, Before, Captured, InFlight, Mark, Observation, Opaque, Prepared, Step, TaskHandle, TaskOrder, TaskState};
+use crate::values::{Address, NamedBy};
 
+use super::marks;
 use super::member::{Checks, Goal, JobPlan, Member};
 use super::narrate::job_name;
 use super::pace::{Halted, Pace};
@@ -40,21 +39,26 @@ pub(crate) struct Tools {
 /// How a step ended: what happened, or that it was told to stop while it waited.
 pub(crate) type Ended = Result<Vec<Event>, Halted>;
 
-/// Reads what stands, waits for another deployment if asked to, repairs what a lost run left, probes the baseline.
+/// Reads what stands, waits for another deployment if asked to, finds what a lost run left, probes the baseline.
 pub(crate) async fn capture(member: &Member, tools: &Tools) -> Ended {
     let until = tools.pace.now().plus(member.timeout);
+    let mut told = String::new();
     loop {
         let captured = match tools.pace.insist(INSIST, || member.target.clone().snapshot()).await {
             Ok(captured) => captured,
             Err(failure) => return Ok(vec![Event::Failed { failure }]),
         };
-        let Some(why) = occupied(member, &captured, tools.pace.now()) else {
-            return Ok(captured_or_lost(member, tools, captured).await);
-        };
+        if let Some(lost) = marks::lost(member, tools, &captured).await {
+            return Ok(vec![Event::RepairStarted { lost }]);
+        }
+        let Some(why) = marks::occupied(member, &captured, tools.pace.now()) else { return Ok(found(member, tools, captured).await) };
         match member.in_flight {
-            InFlight::Supersede => return Ok(captured_or_lost(member, tools, captured).await),
+            InFlight::Supersede => return Ok(found(member, tools, captured).await),
             InFlight::Wait if tools.pace.now() < until => {
-                tracing::info!(service = %member.name, "waiting: {why}");
+                if why != told {
+                    tracing::info!(service = %member.name, "waiting: {why}");
+                    told = why;
+                }
                 tools.pace.pause(LOOK * 2).await?;
             }
             InFlight::Wait | InFlight::Fail => {
@@ -68,27 +72,7 @@ pub(crate) async fn capture(member: &Member, tools: &Tools) -> Ended {
     }
 }
 
-/// Why the service is not free, in words; `None`: it is.
-fn occupied(member: &Member, captured: &Captured<Opaque>, now: Timestamp) -> Option<String> {
-    match &captured.mark {
-        Some(Mark::Open { run, until, .. }) if !has_ended(run, *until, &member.run, now) => {
-            Some(format!("run {run} has it until {}", until.rfc3339()))
-        }
-        _ => captured.in_flight.clone(),
-    }
-}
-
-fn has_ended(run: &RunId, until: Timestamp, own: &RunId, now: Timestamp) -> bool {
-    until < now || (run.id == own.id && run.attempt < own.attempt)
-}
-
-async fn captured_or_lost(member: &Member, tools: &Tools, captured: Captured<Opaque>) -> Vec<Event> {
-    if let Some(Mark::Open { run, until, back_to }) = &captured.mark
-        && has_ended(run, *until, &member.run, tools.pace.now())
-        && captured.revision.as_ref() != Some(back_to)
-    {
-        return vec![Event::RepairStarted { lost: run.clone() }];
-    }
+async fn found(member: &Member, tools: &Tools, captured: Captured<Opaque>) -> Vec<Event> {
     let baseline = probe_baseline(member, tools, &captured).await;
     vec![Event::Captured { captured, baseline }]
 }
@@ -102,41 +86,13 @@ async fn probe_baseline(member: &Member, tools: &Tools, captured: &Captured<Opaq
     baseline(Some(&sample))
 }
 
-/// Puts back what a lost run left, then lets the service be captured afresh.
-pub(crate) async fn repair(member: &Member, tools: &Tools) -> Ended {
-    let (Some(marks), Ok(found)) = (member.target.clone().marks(), member.target.clone().snapshot().await) else {
-        return Ok(vec![Event::Failed { failure: Failure::bug("a lost run cannot be repaired where no mark can be read") }]);
-    };
-    let Some(mark @ Mark::Open { .. }) = found.mark else {
-        return Ok(vec![Event::Repaired { revision: found.revision.unwrap_or_default() }]);
-    };
-    let Mark::Open { back_to, .. } = &mark else { return Ok(Vec::new()) };
-    let revision = back_to.clone();
-    let undo = tools.pace.insist(INSIST, || marks.repair(mark.clone())).await;
-    let settled = match undo {
-        Ok(Undo::Begun(release)) => arrive(member, tools, &release, tools.pace.now().plus(member.rollback_timeout)).await?,
-        Ok(Undo::NothingToUndo) => Ok(Arrival::default()),
-        Ok(Undo::Superseded { by }) => Err(Failure::new(Kind::Superseded, format!("{by} serves: it is left alone"))),
-        Err(failure) => Err(failure),
-    };
-    Ok(match settled {
-        Ok(_) => {
-            if let Err(failure) = marks.write(Mark::Proven { revision: revision.clone() }).await {
-                tracing::warn!(service = %member.name, "the mark of the lost run stays: {}", failure.what);
-            }
-            vec![Event::Repaired { revision }]
-        }
-        Err(failure) => vec![Event::Failed { failure: failure.why("while putting back what a lost run had left") }],
-    })
-}
-
 /// Starts a job, or finds the one already started with this run's token.
 pub(crate) async fn start_job(member: &Member, tools: &Tools, service: &Service, job: Job) -> Ended {
     let (Some(plan), Some(runner)) = (member.job(job), member.target.clone().runs_task()) else {
         return Ok(vec![Event::Failed { failure: Failure::bug("a job was asked of a platform that runs none") }]);
     };
     if job == Job::Migrate {
-        mark_open(member, tools, service).await;
+        marks::open(member, tools, service).await;
     }
     let order = TaskOrder {
         what: plan.what.clone(),
@@ -221,22 +177,12 @@ pub(crate) async fn apply(member: &Member, tools: &Tools, service: &Service) -> 
     let (Some(Prepared { release, .. }), Some(captured)) = (&service.prepared, &service.captured) else {
         return Ok(vec![Event::Failed { failure: Failure::bug("a release was to be applied before it was prepared") }]);
     };
-    mark_open(member, tools, service).await;
+    marks::open(member, tools, service).await;
     Ok(match tools.pace.insist(INSIST, || member.target.clone().apply(release.clone(), captured.before.clone())).await {
         Ok(()) => vec![Event::Applied],
         Err(failure) if failure.kind == Kind::Superseded => vec![Event::Superseded { by: failure.what }],
         Err(failure) => vec![Event::Failed { failure }],
     })
-}
-
-async fn mark_open(member: &Member, tools: &Tools, service: &Service) {
-    let (Some(marks), Some(captured)) = (member.target.clone().marks(), &service.captured) else { return };
-    let Some(back_to) = captured.revision.clone() else { return };
-    let jobs: Duration = [&member.before, &member.migrate].into_iter().flatten().map(|job| job.timeout).sum();
-    let until = tools.pace.now().plus(jobs + member.timeout + member.rollback_timeout);
-    if let Err(failure) = marks.write(Mark::Open { run: member.run.clone(), until, back_to }).await {
-        tracing::warn!(service = %member.name, "no open mark: a lost run will not be repaired by the next one ({})", failure.what);
-    }
 }
 
 /// Sees the release arrive, and gathers why when it does not.

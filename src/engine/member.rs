@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::HealthSettings;
 use crate::health::probe::Shipped;
-use crate::target::{AnyTarget, InFlight, TaskWhat};
+use crate::target::any::AnyTarget;
+use crate::target::{InFlight, TaskWhat};
 use crate::values::{PinnedImage, RunId, ServiceName, Share};
 
 use super::record::{Job, JobRollback};

@@ -17,14 +17,16 @@ use crate::runner::signals::Stop;
 use crate::target::{Before, UndoCost};
 use crate::values::ServiceName;
 
-use super::forward::{self, Ended, Tools};
+use super::activity::Activity;
+use super::back;
+use super::forward::{Ended, Tools};
 use super::group::{self, Circumstances, Services, Verdict, Wanted};
 use super::journal::Journal;
 use super::member::Member;
 use super::pace::Pace;
 use super::record::{Entry, Event, GroupPlan, JobRollback, Record};
-use super::service::{Back, Need};
-use super::{back, state};
+use super::service::{Back, Need, Phase, Service};
+use super::state;
 
 /// How long a step in flight may go on after a signal before the run leaves it to the post step.
 const IN_FLIGHT_AFTER_SIGNAL: Duration = Duration::from_secs(3);
@@ -73,6 +75,7 @@ struct Run {
     journal: Journal,
     steps: JoinSet<Ended>,
     in_flight: HashMap<tokio::task::Id, (ServiceName, Activity)>,
+    /// Services whose mark says by now that this run is done.
     tidied: BTreeSet<ServiceName>,
     http: Http,
     clock: Clock,
@@ -84,16 +87,6 @@ struct Run {
     hurry: watch::Sender<bool>,
     stop: Stop,
     interrupted: bool,
-}
-
-/// A step of one service.
-#[derive(Debug, Clone, PartialEq)]
-enum Activity {
-    Forward(Need),
-    Repair,
-    Recheck,
-    Back(Back),
-    Finish,
 }
 
 impl Run {
@@ -248,12 +241,13 @@ impl Run {
         match verdict {
             Verdict::Forward if may_begin() => match service.forward(&self.wanted[name]) {
                 Need::Nothing => None,
-                Need::Capture if service.phase == super::service::Phase::Repairing => Some(Activity::Repair),
+                Need::Capture if service.phase == Phase::Repairing => Some(Activity::Repair),
                 need => Some(Activity::Forward(need)),
             },
             Verdict::Commit if !self.rechecked.contains(name) => Some(Activity::Recheck),
             Verdict::Unwind => self.next_back(group, name, member),
-            Verdict::Leave => Some(Activity::Back(service.keep())).filter(|activity| *activity == Activity::Back(Back::Keep)),
+            Verdict::Leave if service.keep() == Back::Keep => Some(Activity::Back(Back::Keep)),
+            Verdict::Leave => self.close(name, service),
             Verdict::Committed if !self.finished.contains(&group) && !self.tidied.contains(name) && !self.interrupted => {
                 Some(Activity::Finish)
             }
@@ -267,27 +261,35 @@ impl Run {
             return None;
         }
         match service.backward() {
-            Back::Nothing => None,
+            Back::Nothing => self.close(name, service),
             Back::Undo if self.interrupted && member.target.undo_cost() == UndoCost::Several => None,
             Back::Follow(_) | Back::FollowJob(..) if self.interrupted => None,
             back => Some(Activity::Back(back)),
         }
     }
 
+    fn close(&self, name: &ServiceName, service: &Service) -> Option<Activity> {
+        (service.marked && !self.tidied.contains(name)).then_some(Activity::Close)
+    }
+
     /// Writes what is about to happen, then starts it.
     fn start(&mut self, group: usize, name: ServiceName, activity: Activity) -> Result<()> {
         let Some(member) = self.members.get(&name).cloned() else { return Ok(()) };
-        if let Some(intent) = intent(&activity, &member) {
+        if let Some(intent) = activity.intent(&member) {
             self.happened(&name, intent)?;
         }
         if activity == Activity::Back(Back::Keep) {
-            return self.keep(group, &name, &member);
+            self.keep(group, &name, &member)?;
+            return match self.close(&name, &self.services[&name]) {
+                Some(close) => self.start(group, name, close),
+                None => Ok(()),
+            };
         }
         let halt = if matches!(activity, Activity::Forward(_)) { &self.halts[group] } else { &self.halt };
         let pace = Pace::new(self.clock.clone(), halt.subscribe(), self.hurry.subscribe());
         let tools = Tools { http: self.http.clone(), pace };
         let span = tracing::info_span!("step", service = %name);
-        let work = work(activity.clone(), member, tools, self.services[&name].clone());
+        let work = activity.clone().work(member, tools, self.services[&name].clone());
         let handle = self.steps.spawn(work.instrument(span).with_current_subscriber());
         self.in_flight.insert(handle.id(), (name, activity));
         Ok(())
@@ -322,6 +324,9 @@ impl Run {
             Activity::Recheck if events.is_empty() => {
                 self.rechecked.insert(name.clone());
             }
+            Activity::Close => {
+                self.tidied.insert(name.clone());
+            }
             Activity::Finish => self.tidied(&name)?,
             _ => {}
         }
@@ -349,7 +354,7 @@ impl Run {
                 (Some(member), None) => back::failed(member, &Before::Absent, failure),
                 (None, _) => Event::Failed { failure },
             },
-            Activity::Forward(_) | Activity::Repair | Activity::Recheck | Activity::Finish => Event::Failed { failure },
+            Activity::Forward(_) | Activity::Repair | Activity::Recheck | Activity::Close | Activity::Finish => Event::Failed { failure },
         }
     }
 
@@ -382,53 +387,4 @@ impl Run {
 
 fn number(group: usize) -> u16 {
     u16::try_from(group).unwrap_or(u16::MAX)
-}
-
-/// What is written before a step that may change something starts.
-fn intent(activity: &Activity, member: &Member) -> Option<Event> {
-    match activity {
-        Activity::Forward(Need::StartJob(job)) => {
-            Some(Event::JobStarted { job: *job, rollback: member.job(*job).map(|plan| plan.rollback).unwrap_or_default() })
-        }
-        Activity::Forward(Need::Apply) => Some(Event::ApplyStarted),
-        Activity::Forward(Need::Advance(step)) => Some(Event::Advancing { step: *step }),
-        Activity::Back(Back::Undo) => Some(Event::UndoStarted),
-        Activity::Forward(
-            Need::Capture | Need::FollowJob(..) | Need::Prepare | Need::Settle | Need::Verify | Need::Watch | Need::Nothing,
-        )
-        | Activity::Back(Back::Follow(_) | Back::FollowJob(..) | Back::Keep | Back::Nothing)
-        | Activity::Repair
-        | Activity::Recheck
-        | Activity::Finish => None,
-    }
-}
-
-async fn work(activity: Activity, member: Arc<Member>, tools: Tools, service: super::service::Service) -> Ended {
-    let before = || service.captured.as_ref().map_or(Before::Absent, |captured| captured.before.clone());
-    match activity {
-        Activity::Forward(need) => match need {
-            Need::Capture => forward::capture(&member, &tools).await,
-            Need::StartJob(job) => forward::start_job(&member, &tools, &service, job).await,
-            Need::FollowJob(job, handle) => forward::follow_job(&member, &tools, job, handle).await,
-            Need::Prepare => forward::prepare(&member, &tools, before()).await,
-            Need::Apply => forward::apply(&member, &tools, &service).await,
-            Need::Settle => forward::settle(&member, &tools, &service).await,
-            Need::Verify => forward::verify(&member, &tools, &service).await,
-            Need::Advance(step) => forward::advance(&member, &tools, &service, step).await,
-            Need::Watch => forward::watch(&member, &tools, &service).await,
-            Need::Nothing => Ok(Vec::new()),
-        },
-        Activity::Repair => forward::repair(&member, &tools).await,
-        Activity::Recheck => Ok(forward::recheck(&member, &tools, &service).await),
-        Activity::Finish => {
-            for left in forward::finish(&member, &tools, &service).await {
-                tracing::warn!("not tidied up: {left}");
-            }
-            Ok(Vec::new())
-        }
-        Activity::Back(Back::Undo) => back::undo(&member, &tools, &service).await,
-        Activity::Back(Back::Follow(release)) => back::follow(&member, &tools, &service, release).await,
-        Activity::Back(Back::FollowJob(job, handle)) => back::follow_job(&member, &tools, job, handle).await,
-        Activity::Back(Back::Keep | Back::Nothing) => Ok(Vec::new()),
-    }
 }

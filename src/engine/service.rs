@@ -68,6 +68,8 @@ pub struct Service {
     pub failure: Option<Failure>,
     /// When `apply` was first about to be called: from here on the platform may have been changed.
     pub touched: Option<Timestamp>,
+    /// An open mark of this run may stand on the platform.
+    pub marked: bool,
     /// Steps given so far.
     pub taken: usize,
     /// The jobs that ended well.
@@ -146,6 +148,7 @@ impl Service {
             }
             Event::JobStarted { job, rollback } => {
                 self.rollback = if *job == Job::Migrate { *rollback } else { self.rollback };
+                self.marked |= *job == Job::Migrate;
                 self.phase = Phase::JobStarted(*job);
             }
             Event::JobRunning { job, handle } => self.phase = Phase::JobRunning(*job, handle.clone()),
@@ -156,6 +159,7 @@ impl Service {
             }
             Event::ApplyStarted => {
                 self.touched.get_or_insert(at);
+                self.marked = true;
                 self.phase = Phase::Applying;
             }
             Event::Applied => self.phase = Phase::Applied,

@@ -11,8 +11,9 @@ use crate::health::probe::Shipped;
 use crate::health::{HealthAt, VersionIs};
 use crate::runner::home::Home;
 use crate::runner::oidc::Oidc;
+use crate::target::Common;
+use crate::target::any::AnyTarget;
 use crate::target::ecs::{Clusters, Ecs};
-use crate::target::{AnyTarget, Common};
 use crate::values::{PinnedImage, Secret, ServiceName};
 
 use super::context::Context;

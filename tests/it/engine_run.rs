@@ -551,5 +551,5 @@ async fn a_migration_under_way_is_seen_to_its_end_by_post_or_stopped_where_asked
 /// Futures of the boxed twin own what they need: this only has to compile.
 #[allow(dead_code)]
 fn verbs_are_static(target: Arc<OnPaper>) -> impl Future + 'static {
-    touchdown::target::AnyTarget::snapshot(target)
+    touchdown::target::any::AnyTarget::snapshot(target)
 }

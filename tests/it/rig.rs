@@ -6,13 +6,20 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::layer::SubscriberExt;
+
 use touchdown::clock::Clock;
 use touchdown::http::Endpoints;
 use touchdown::mode::{Invocation, run};
+use touchdown::runner::env::Env;
 use touchdown::runner::log::{Log, Style};
 use touchdown::runner::signals::Stop;
+use touchdown::runner::trace::Lines;
 use touchdown::simulator::Simulator;
 use touchdown::simulator::seed::ServiceSeed;
+
+use crate::simulator::client::Client;
 
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/deploy";
 pub const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -20,7 +27,7 @@ pub const REPOSITORY: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
 /// A step of a job.
 pub struct Rig {
-    pub simulator: Simulator,
+    pub simulator: Arc<Simulator>,
     pub clock: Clock,
     folder: tempfile::TempDir,
     inputs: BTreeMap<String, String>,
@@ -80,7 +87,7 @@ impl Rig {
     /// A role on a simulator, and no input.
     pub async fn empty(pace: f64) -> Self {
         let clock = Clock::scaled(pace);
-        let simulator = Simulator::start(clock.clone()).await.unwrap();
+        let simulator = Arc::new(Simulator::start(clock.clone()).await.unwrap());
         simulator.world().add_role(ROLE, &["*"]);
         let folder = tempfile::tempdir().unwrap();
         for name in ["home", "workspace", "temp", "commands"] {
@@ -135,6 +142,11 @@ impl Rig {
         self.spawn("touchdown-post", state).ended().await
     }
 
+    /// Somebody else at the same clouds, with a key of their own.
+    pub fn somebody(&self) -> Client {
+        Client::of(self.simulator.clone(), self.clock.clone())
+    }
+
     fn spawn(&self, name: &str, more: BTreeMap<String, String>) -> UnderWay {
         let files = self.command_files();
         let mut env: BTreeMap<String, String> = self.inputs.clone();
@@ -143,14 +155,10 @@ impl Rig {
         env.extend(self.surroundings());
         env.extend(self.environment.clone());
         let (sink, stop) = (Sink::default(), Stop::manual());
-        let invocation = Invocation {
-            args: vec![format!("/{name}")],
-            env: env.into_iter().collect(),
-            log: Log::new(Box::new(sink.clone()), Style::GitHub),
-            clock: self.clock.clone(),
-            stop: stop.clone(),
-        };
-        UnderWay { stop, task: tokio::spawn(run(invocation)), sink, files }
+        let (env, log): (Env, Log) = (env.into_iter().collect(), Log::new(Box::new(sink.clone()), Style::GitHub));
+        let traced = tracing_subscriber::registry().with(Lines::new(log.clone(), &env));
+        let invocation = Invocation { args: vec![format!("/{name}")], env, log, clock: self.clock.clone(), stop: stop.clone() };
+        UnderWay { stop, task: tokio::spawn(run(invocation).with_subscriber(traced)), sink, files }
     }
 
     fn surroundings(&self) -> BTreeMap<String, String> {
@@ -218,6 +226,11 @@ impl UnderWay {
         state.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
+    /// What it has printed by now.
+    pub fn printed(&self) -> String {
+        String::from_utf8(self.sink.0.lock().unwrap().clone()).unwrap()
+    }
+
     /// Kills it where it stands.
     pub async fn killed(mut self) -> Ran {
         self.task.abort();
@@ -229,13 +242,7 @@ impl UnderWay {
         let read = |name: &str| std::fs::read_to_string(&self.files[name]).unwrap();
         let state = read("GITHUB_STATE");
         let pairs = state.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Ran {
-            code,
-            stdout: String::from_utf8(self.sink.0.lock().unwrap().clone()).unwrap(),
-            outputs: read("GITHUB_OUTPUT"),
-            state: pairs.collect(),
-            summary: read("GITHUB_STEP_SUMMARY"),
-        }
+        Ran { code, stdout: self.printed(), outputs: read("GITHUB_OUTPUT"), state: pairs.collect(), summary: read("GITHUB_STEP_SUMMARY") }
     }
 }
 

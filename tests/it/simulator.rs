@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout)]
 
-mod client;
+pub mod client;
 mod faults;
 mod interference;
 mod sign_in;

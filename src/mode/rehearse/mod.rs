@@ -4,6 +4,8 @@
 mod adjust;
 mod seed;
 
+use std::time::Duration;
+
 use crate::clock::Clock;
 use crate::cloud::aws::AwsEndpoints;
 use crate::config::plan::Plan;
@@ -19,6 +21,10 @@ use super::deploy;
 
 /// How many times as fast as the wall a rehearsal's clock runs.
 const PACE: f64 = 60.0;
+/// How long a rollout of a rehearsal takes on that clock.
+const ROLLOUT: Duration = Duration::from_secs(45);
+/// The shortest timeout of a health request, in real time, by which a slow answer is told from a busy machine.
+const TOLD_APART: Duration = Duration::from_secs(2);
 /// The role of a rehearsal whose settings name none.
 const ROLE: &str = "arn:aws:iam::123456789012:role/rehearsal";
 /// Variables of the workflow that a rehearsal may see.
@@ -35,13 +41,15 @@ const SEEN: [&str; 8] = [
 
 /// The whole walk against the simulator.
 pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fault) -> Result<Journal> {
-    let clock = Clock::scaled(PACE);
+    let pace = pace(plan, fault);
+    let clock = Clock::scaled(pace);
     let simulator = Simulator::start(clock.clone()).await;
     let simulator = simulator.map_err(|error| Failure::bug("the simulator cannot listen on 127.0.0.1").why(error.to_string()))?;
     let mut plan = plan.clone();
     plan.auth.aws.role.get_or_insert_with(|| ROLE.to_owned());
     adjust::to_a_rehearsal(&mut plan);
     seed::seed(&simulator, &plan, fault)?;
+    simulator.world().set_rollout_time(ROLLOUT.mul_f64(pace / PACE));
     let endpoints = simulator.endpoints();
     let seen = SEEN.iter().filter_map(|name| Some(((*name).to_owned(), surroundings.env.get(name)?.to_owned())));
     let issuer = [
@@ -54,4 +62,10 @@ pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fa
     let surroundings = Surroundings { env, clock, ..surroundings.clone() };
     let context = Context::new(surroundings, Overrides { aws, hosts: Endpoints(hosts) }, Fencing::Main)?;
     deploy::deploy(&context, &plan).await
+}
+
+/// Where answers are slow, the clock runs so that the time they are given is real: else a slow answer would pass for one in time.
+fn pace(plan: &Plan, fault: Fault) -> f64 {
+    let shortest = plan.services.iter().map(|service| service.health.timeout).min().unwrap_or(TOLD_APART);
+    if fault == Fault::SlowHealth { (shortest.as_secs_f64() / TOLD_APART.as_secs_f64()).clamp(1.0, PACE) } else { PACE }
 }

@@ -48,8 +48,7 @@ pub(super) fn stop_code_in_words(code: &str) -> &str {
 
 /// How a task ended: stop code, reason, and each container that did not end well.
 pub(super) fn task_in_words(task: &Value) -> String {
-    let mut id = short(text(task, "taskArn"));
-    id.truncate(id.char_indices().nth(8).map_or(id.len(), |(at, _)| at));
+    let id = short_id(task);
     let code = text(task, "stopCode");
     let mut said = format!("task {id}: {}", if code.is_empty() { "it stopped" } else { stop_code_in_words(code) });
     let reason = bounded(text(task, "stoppedReason"));
@@ -177,6 +176,31 @@ pub(super) fn stopped_tasks(tasks: &[Value], definition: &str) -> Option<Evidenc
     }
     let told = lines.into_iter().map(|(_, said, count)| if count > 1 { format!("{said} ({count} tasks)") } else { said });
     evidence(format!("stopped tasks of {}", short(definition)), told.take(LINES).collect())
+}
+
+/// How long a task may take to start before that is worth telling, in seconds.
+const NOTICEABLE: u64 = 30;
+
+/// The tasks that should run and do not, a line each: how long each has waited, and for what.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html> (2026-11)
+pub(super) fn waiting_tasks(tasks: &[Value], now: Timestamp) -> Option<Evidence> {
+    let lines = tasks.iter().filter_map(|task| {
+        let status = text(task, "lastStatus");
+        let what = match status {
+            "PROVISIONING" => "its place and its network interface are being made",
+            "PENDING" => "its image is being pulled, or its containers wait to be started",
+            "ACTIVATING" => "its containers run and are being registered with the load balancer",
+            _ => return None,
+        };
+        let seconds = now.since(moment(task, "createdAt")).as_secs();
+        (seconds >= NOTICEABLE).then(|| format!("task {} has been {status} for {seconds} s: {what}", short_id(task)))
+    });
+    evidence("tasks that do not run yet".to_owned(), lines.take(LINES).collect())
+}
+
+/// The first eight characters of a task's id.
+fn short_id(task: &Value) -> String {
+    short(text(task, "taskArn")).chars().take(8).collect()
 }
 
 /// What makes an event worth telling.

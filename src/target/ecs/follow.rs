@@ -73,26 +73,27 @@ impl Release {
 
 impl Ecs {
     /// One look, and what it means. The service is read before its deployments: where these tell of an end, what took the place of
-    /// ours may not be seen yet, so the service is read once more.
+    /// ours may not be seen yet, nor ECS's reason for it, so both are read once more.
     pub(super) async fn follow(&self, release: &Release) -> Result<(Value, Verdict)> {
         let service = self.service().await?;
-        let records = self.records(release, &service).await;
         let stopped = if self.looks_for_the_dead(release, &service) { self.tasks(release, "STOPPED").await } else { Vec::new() };
-        let essential = if stopped.is_empty() { Vec::new() } else { self.essential(release).await };
-        let judged = |service: &Value| {
-            let ours = self.ours(release, service);
-            let now = self.session.http().clock().now();
-            let seen = Seen { service, deployments: records.of(), stopped: &stopped, now };
-            verdict::judge(&seen, &awaited(self, release, service, (ours.as_deref(), &essential)))
-        };
-        match judged(&service) {
+        match self.judged(release, &service, &stopped).await {
             Verdict::Broken(_) => {
                 let service = self.service().await?;
-                let verdict = judged(&service);
+                let verdict = self.judged(release, &service, &stopped).await;
                 Ok((service, verdict))
             }
             verdict @ (Verdict::Progressing(_) | Verdict::Arrived { .. }) => Ok((service, verdict)),
         }
+    }
+
+    async fn judged(&self, release: &Release, service: &Value, stopped: &[Value]) -> Verdict {
+        let records = self.records(release, service).await;
+        let essential = if stopped.is_empty() { Vec::new() } else { self.essential(release).await };
+        let ours = self.ours(release, service);
+        let now = self.session.http().clock().now();
+        let seen = Seen { service, deployments: records.of(), stopped, now };
+        verdict::judge(&seen, &awaited(self, release, service, (ours.as_deref(), &essential)))
     }
 
     /// The id of the release's deployment: the first one seen with its task definition.

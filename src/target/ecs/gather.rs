@@ -1,4 +1,4 @@
-//! Gathers the evidence of a failed release: stopped tasks, events, target health, last log lines. Each call may be refused.
+//! Gathers the evidence of a failed release: stopped and waiting tasks, events, target health, last log lines. Each call may be refused.
 
 use std::sync::Arc;
 
@@ -23,9 +23,11 @@ impl GathersEvidence for Ecs {
         Box::pin(async move {
             let Ok(release) = serde_json::from_value::<Release>(release) else { return Vec::new() };
             let stopped = self.tasks(&release, "STOPPED").await;
+            let wanted = self.tasks(&release, "RUNNING").await;
             // What the application said last tells most often why: it comes first.
-            let mut all = self.logs(&release, &stopped).await;
+            let mut all = self.logs(&release, &stopped, &wanted).await;
             all.extend(evidence::stopped_tasks(&stopped, &release.task_definition));
+            all.extend(evidence::waiting_tasks(&wanted, self.session.http().clock().now()));
             if let Ok(service) = self.service().await {
                 all.extend(evidence::events(&service, release.at));
                 all.extend(evidence::unhealthy_targets(&self.targets(&service).await));
@@ -37,12 +39,11 @@ impl GathersEvidence for Ecs {
 
 impl Ecs {
     /// The last lines of a task that failed, or else of one that runs.
-    async fn logs(&self, release: &Release, stopped: &[Value]) -> Vec<Evidence> {
+    async fn logs(&self, release: &Release, stopped: &[Value], wanted: &[Value]) -> Vec<Evidence> {
         let asked = json!({ "taskDefinition": release.task_definition });
         let Ok(Ok(answer)) = self.api.describe_task_definition(asked).await else { return Vec::new() };
         let failed = stopped.iter().find(|task| evidence::fatal(task, &[]).is_some());
-        let running = if failed.is_none() { self.tasks(release, "RUNNING").await } else { Vec::new() };
-        let Some(task) = failed.or(running.first()).or(stopped.first()) else { return Vec::new() };
+        let Some(task) = failed.or(wanted.first()).or(stopped.first()) else { return Vec::new() };
         let mut tails = Vec::new();
         for stream in evidence::log_streams(&answer["taskDefinition"], task).into_iter().take(CONTAINERS) {
             tails.push(Evidence { title: format!("last log lines of {}", stream.container), lines: self.tail(&stream).await });

@@ -1,5 +1,7 @@
 //! What really serves, and what the next revision would be. Reads only.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::cloud::aws::signed::Refusal;
@@ -13,6 +15,9 @@ use super::{Ecs, mark, revision};
 
 /// States in which a service deployment is under way.
 const UNDER_WAY: [&str; 5] = ["PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"];
+
+/// How long a new service deployment may be missing from the list.
+const UNLISTED: Duration = Duration::from_secs(60);
 
 /// Reads what serves: the last successful task definition when the present deployment is not completed.
 pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
@@ -60,9 +65,15 @@ async fn present(ecs: &Ecs, service: &Value) -> (Present, Option<String>) {
     if completed && (count(primary) > 0 || service["desiredCount"] == 0 || text(primary, "rolloutState") == "COMPLETED") {
         return (Present::Serves(arn), None);
     }
-    let under_way = under_way(ecs, service).await;
     let failed = text(primary, "rolloutState") == "FAILED";
-    let in_flight = (under_way.unwrap_or(!failed)).then(|| {
+    // A deployment that has just begun is not listed for some seconds.
+    let young = ecs.session.http().clock().now().since(moment(primary, "createdAt")) < UNLISTED;
+    let under_way = match under_way(ecs, service).await {
+        Some(true) => true,
+        Some(false) => young && !failed,
+        None => !failed,
+    };
+    let in_flight = under_way.then(|| {
         format!(
             "deployment {} of {} is {}",
             text(primary, "id"),

@@ -7,8 +7,9 @@ use touchdown::failure::Kind;
 use touchdown::simulator::fault::Fault;
 use touchdown::simulator::request::{Injection, When};
 use touchdown::simulator::seed::{Balancer, Past, ServiceSeed, Strategy};
+use touchdown::target::any::AnyTarget;
 use touchdown::target::ecs::{Ecs, WaitUntil};
-use touchdown::target::{AnyTarget, Before, Target};
+use touchdown::target::{Before, Target};
 use touchdown::values::NamedBy;
 
 use super::stage::{Deck, common, image};

@@ -7,7 +7,8 @@ use touchdown::failure::Kind;
 use touchdown::simulator::fault::Fault;
 use touchdown::simulator::request::{Injection, When};
 use touchdown::simulator::seed::ServiceSeed;
-use touchdown::target::{AnyTarget, Before, Opaque, TaskHandle, TaskOrder, TaskState, TaskWhat};
+use touchdown::target::any::AnyTarget;
+use touchdown::target::{Before, Opaque, TaskHandle, TaskOrder, TaskState, TaskWhat};
 
 use super::stage::Deck;
 

@@ -1,5 +1,6 @@
 //! A thin client of the simulator for its tests: signed calls, health requests, and a deploy as a person would do it.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -16,7 +17,7 @@ pub type Answered = (u16, String);
 
 /// A simulator with one service `web`, and somebody with the static key.
 pub struct Client {
-    pub simulator: Simulator,
+    pub simulator: Arc<Simulator>,
     pub world: World,
     pub clock: Clock,
     pub key: Credentials,
@@ -26,11 +27,16 @@ pub struct Client {
 impl Client {
     /// `factor` times as fast as the wall.
     pub async fn with(factor: f64, seed: ServiceSeed) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::scaled(factor);
-        let simulator = Simulator::start(clock.clone()).await.unwrap();
+        let simulator = Arc::new(Simulator::start(clock.clone()).await.unwrap());
+        simulator.world().add_service(&seed).unwrap();
+        Self::of(simulator, clock)
+    }
+
+    /// A person at a simulator that others use too.
+    pub fn of(simulator: Arc<Simulator>, clock: Clock) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let world = simulator.world();
-        world.add_service(&seed).unwrap();
         let (id, secret) = world.static_key();
         let key = Credentials::new(id, secret, None, None, "test");
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();

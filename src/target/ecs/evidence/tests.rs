@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{TargetHealth, deployment_in_words, events, fatal, log_lines, log_streams, remedies, stopped_tasks, targets, task_in_words};
+use super::{
+    TargetHealth, deployment_in_words, events, fatal, log_lines, log_streams, remedies, stopped_tasks, targets, task_in_words,
+    waiting_tasks,
+};
 use crate::clock::Timestamp;
 
 const NEW: &str = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:42";
@@ -163,4 +166,20 @@ fn a_task_is_matched_with_its_target_by_its_private_address() {
     let own = json!({ "attachments": [{ "details": [{ "name": "subnetId", "value": "s" }, { "name": "privateIPv4Address", "value": "10.0.0.5" }] }] });
     assert_eq!(super::private_address(&own), Some("10.0.0.5"));
     assert_eq!(super::private_address(&json!({})), None);
+}
+
+#[test]
+fn tasks_that_do_not_run_tell_what_they_wait_for_and_how_long() {
+    let waiting = |status: &str| {
+        let mut waiting = task("0123456789abcdef", "", "", json!([]));
+        waiting["lastStatus"] = json!(status);
+        waiting["createdAt"] = json!(100);
+        waiting
+    };
+    let told = waiting_tasks(&["RUNNING", "PENDING", "PROVISIONING"].map(waiting), Timestamp(220_000)).unwrap();
+    insta::assert_snapshot!(told.lines.join("\n"), @r"
+    task 01234567 has been PENDING for 120 s: its image is being pulled, or its containers wait to be started
+    task 01234567 has been PROVISIONING for 120 s: its place and its network interface are being made
+    ");
+    assert_eq!(waiting_tasks(&[waiting("RUNNING")], Timestamp(220_000)), None);
 }
