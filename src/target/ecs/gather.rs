@@ -25,9 +25,10 @@ impl GathersEvidence for Ecs {
             let Ok(release) = serde_json::from_value::<Release>(release) else { return Vec::new() };
             let stopped = self.tasks(&release, "STOPPED").await;
             let wanted = self.tasks(&release, "RUNNING").await;
-            let mut all: Vec<Evidence> = evidence::stopped_tasks(&stopped, &release.task_definition).into_iter().collect();
+            // What the application said last tells most often why: it comes first.
+            let mut all = self.logs(&release, &stopped, &wanted).await;
+            all.extend(evidence::stopped_tasks(&stopped, &release.task_definition));
             all.extend(evidence::waiting_tasks(&wanted, self.session.http().clock().now()));
-            all.extend(self.logs(&release, &stopped, &wanted).await);
             if let Ok(service) = self.service().await {
                 all.extend(evidence::events(&service, release.at));
                 all.extend(evidence::unhealthy_targets(&self.targets(&service).await));
