@@ -20,6 +20,7 @@ mod health;
 mod http;
 mod journal;
 mod modes;
+mod moto;
 mod origin;
 mod process;
 mod repair;
