@@ -41,7 +41,8 @@ pub struct HealthSettings {
     pub max_latency: Option<Duration>,
     /// Hold time after healthy; one failure fails.
     pub stabilize: Duration,
-    /// Requests run once when healthy.
+    /// Requests run once when healthy; not in the journal: their headers and bodies may hold secrets, and no way back runs them.
+    #[serde(skip)]
     pub smoke: Vec<Smoke>,
 }
 

@@ -10,10 +10,11 @@ use crate::runner::container;
 
 use super::context::Context;
 use super::members::{self, Images, Sessions};
-use super::{images, keep};
+use super::{images, keep, secrets};
 
 /// Walks the whole way and answers with the journal, whatever the end. An error is one before anything could be changed.
 pub(crate) async fn deploy(context: &Context, plan: &Plan) -> Result<Journal> {
+    secrets::hide(&context.log, plan);
     let sessions = members::sign_in(context, plan).await?;
     let images = match &plan.mode {
         Mode::Rollback { .. } => Images::new(),

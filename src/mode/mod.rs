@@ -9,6 +9,7 @@ mod look;
 mod members;
 mod recover;
 mod rehearse;
+mod secrets;
 mod tell;
 
 use crate::clock::Clock;

@@ -180,7 +180,8 @@ impl Refusal {
 
     /// As a failure to do `what`.
     pub fn into_failure(self, what: impl Into<String>) -> Failure {
-        Failure::new(self.kind(), what).why(format!("{}: {}", self.code, self.message))
+        let said = if self.message.is_empty() { "AWS gave no reason" } else { self.message.as_str() };
+        Failure::new(self.kind(), what).why(format!("{}: {said}", self.code))
     }
 
     /// Whether a permission is missing.
