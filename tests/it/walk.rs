@@ -133,3 +133,17 @@ async fn a_task_definition_file_is_sent_with_keys_nobody_has_heard_of() {
     assert_eq!(sent["containerDefinitions"][0]["environment"][0]["value"], "");
     assert!(sent["containerDefinitions"][0]["image"].as_str().unwrap().ends_with(crate::rig::DIGEST));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_wrong_answer_right_before_the_commit_is_asked_about_once_more_and_two_are_not_forgiven() {
+    // The baseline is answer 0, the proof 1 to 3, the last look before the commit 4.
+    for (wrong, outcome) in [(vec![4], "live"), (vec![4, 5], "rolled-back")] {
+        let rig = Rig::new().await.input("env", "VERSION=v2").input("health-version", "/version=v2");
+        let world = rig.simulator.world();
+        wrong.iter().for_each(|nth| world.inject(When::Operation("app:GET /health".to_owned(), *nth), Injection::Status(502)));
+        let ran = rig.main().await;
+        assert_eq!(ran.output("outcome"), outcome, "{}", ran.stdout);
+        assert!(ran.stdout.contains("one answer was wrong and is asked for once more"), "{}", ran.stdout);
+        assert_eq!(ran.summary.contains("two answers in a row were wrong"), outcome != "live", "{}", ran.summary);
+    }
+}
