@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
 /// Pause between two looks at a proven service that waits for its group.
 const WATCH: Duration = Duration::from_secs(5);
+/// Pause before a wrong answer of a proven service is asked for once more.
+const ONCE_MORE: Duration = Duration::from_secs(1);
 /// How long a verb is tried again after transient failures.
 const INSIST: Duration = Duration::from_secs(60);
 /// How long evidence may be gathered.
@@ -356,30 +358,30 @@ async fn smoke_tests(member: &Member, tools: &Tools, address: &Address) -> Resul
 /// Looks at a proven service that waits for its group.
 pub(crate) async fn watch(member: &Member, tools: &Tools, service: &Service) -> Ended {
     tools.pace.idle(WATCH).await?;
-    Ok(recheck(member, tools, service).await)
+    recheck(member, tools, service).await
 }
 
-/// One look at a proven service: its health once, its place on the platform once. No events: it still stands.
-pub(crate) async fn recheck(member: &Member, tools: &Tools, service: &Service) -> Vec<Event> {
-    let Some(Prepared { release, .. }) = &service.prepared else { return Vec::new() };
+/// One look at a proven service: its health, its place on the platform. One wrong answer is asked about once more, for a group is
+/// not put back for a single lost packet. No events: it still stands.
+pub(crate) async fn recheck(member: &Member, tools: &Tools, service: &Service) -> Ended {
+    let Some(Prepared { release, .. }) = &service.prepared else { return Ok(Vec::new()) };
     if let Ok(Observation::Broken(failure)) = member.target.clone().observe(release.clone()).await {
-        return broken(member, release, failure).await;
+        return Ok(broken(member, release, failure).await);
     }
     if member.checks == Checks::Skipped || matches!(member.health.at, HealthAt::Waived(_)) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let main = service.arrival.as_ref().and_then(|arrival| arrival.main.as_ref());
-    let Some(address) = address(member, main) else { return Vec::new() };
-    let sample = probe(&tools.http, &address, &member.health, &member.shipped).await;
-    match sample.wrong {
-        None => Vec::new(),
-        Some(wrong) => {
-            let failure = Failure::new(Kind::Unhealthy, format!("{} stopped being healthy before its group was complete", member.name))
-                .why(wrong)
-                .fix("look at the evidence below: the release answered well at first");
-            broken(member, release, failure).await
-        }
-    }
+    let Some(address) = address(member, main) else { return Ok(Vec::new()) };
+    let Some(wrong) = probe(&tools.http, &address, &member.health, &member.shipped).await.wrong else { return Ok(Vec::new()) };
+    tracing::info!(service = %member.name, "one answer was wrong and is asked for once more: {}", wrong.told);
+    tools.pace.pause(ONCE_MORE).await?;
+    let Some(again) = probe(&tools.http, &address, &member.health, &member.shipped).await.wrong else { return Ok(Vec::new()) };
+    let failure = Failure::new(Kind::Unhealthy, format!("{} stopped being healthy before its group was complete", member.name))
+        .why(again)
+        .why("two answers in a row were wrong")
+        .fix("look at the evidence below: the release answered well at first");
+    Ok(broken(member, release, failure).await)
 }
 
 /// Tidies up after the commit, and says on the platform what was proven.

@@ -1,15 +1,13 @@
 //! Where the journal is kept and found again: the runner's state file and a copy in `$HOME`, the fence and the kept credentials beside it.
 
-use ring::rand::{SecureRandom, SystemRandom};
+use std::sync::PoisonError;
 
 use crate::engine::journal::{Journal, Keeper, Saved, read};
 use crate::engine::narrate;
 use crate::failure::{Failure, Kind, Result};
 use crate::runner::home::{Copy, Home};
+use crate::runner::log::Level;
 use crate::runner::state::{self, StateFile};
-
-use std::sync::PoisonError;
-
 use crate::values::Secret;
 
 use super::context::Context;
@@ -47,29 +45,35 @@ impl Keeper for InHome {
     }
 }
 
-/// A nonce nobody can guess: it keys the journal's checksums and names its files.
-pub(crate) fn nonce() -> Result<String> {
-    let mut bytes = [0u8; 16];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Failure::bug("the system gives no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
+/// What a person can do where the runner's folders do not reach the action.
+const SHARE_FOLDERS: &str = "without it a cancelled run could not be put back; a runner that is itself a container must share its _temp folder with the Docker host under the same path";
 
-/// Opens a new journal. Both copies lost: refused before anything is changed; one: a warning that names the cause.
+/// Opens a new journal. Refused before anything is changed: no copy of it can be kept, or post could not hold this run off.
+/// One copy lost: a warning that names the cause.
 pub(crate) fn open(context: &Context) -> Result<Journal> {
-    let (keepers, lost) = keepers(context, &context.nonce);
-    if keepers.is_empty() && context.in_workflow() {
-        let failure = Failure::new(Kind::Config, "the journal cannot be kept anywhere, so nothing is changed");
-        return Err(lost
-            .into_iter()
-            .fold(failure, Failure::why)
-            .fix("without it a cancelled run could not be put back; a runner that is itself a container must share its _temp folder with the Docker host under the same path"));
+    if !context.in_workflow() {
+        return Ok(watched(context, Journal::new(context.nonce.clone(), vec![Box::new(Nowhere)], context.clock.clone())));
     }
-    for cause in lost.iter().filter(|_| context.in_workflow()) {
-        context.log.line(&format!("warning: one copy of the journal cannot be kept, the other is: {cause}"));
+    let (keepers, lost) = keepers(context, &context.nonce);
+    refuse_without_copies(&keepers, &lost)?;
+    if let Err(cause) = &context.home {
+        return Err(Failure::new(Kind::Config, "the post step could not hold this run off, so nothing is changed")
+            .why(format!("neither HOME nor RUNNER_TEMP is a folder that both can write: {cause}"))
+            .fix(SHARE_FOLDERS));
+    }
+    for cause in &lost {
+        context.log.annotate(Level::Warning, "one copy of the journal cannot be kept, the other is", cause);
     }
     keep_born(context);
-    let keepers = if keepers.is_empty() { vec![Box::new(Nowhere) as Box<dyn Keeper>] } else { keepers };
     Ok(watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())))
+}
+
+fn refuse_without_copies(keepers: &[Box<dyn Keeper>], lost: &[String]) -> Result<()> {
+    if !keepers.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::new(Kind::Config, "the journal cannot be kept anywhere, so nothing is changed");
+    Err(lost.iter().fold(failure, |failure, cause| failure.why(cause.clone())).fix(SHARE_FOLDERS))
 }
 
 /// New credentials of the run: kept once there is a journal by which the post step finds them, and removes them.
@@ -91,8 +95,8 @@ fn keep_born(context: &Context) {
 }
 
 fn write_credentials(context: &Context, credentials: &Secret) {
-    let kept = Home::of(&context.env).and_then(|home| home.keep_credentials(&context.nonce, credentials.expose()));
-    if let Err(error) = kept {
+    let Ok(home) = &context.home else { return };
+    if let Err(error) = home.keep_credentials(&context.nonce, credentials.expose()) {
         tracing::debug!("the credentials cannot be kept for the post step: {error}");
     }
 }
@@ -123,9 +127,9 @@ fn keepers(context: &Context, nonce: &str) -> (Vec<Box<dyn Keeper>>, Vec<String>
         Ok(file) => keepers.push(Box::new(InState(file))),
         Err(error) => lost.push(error.to_string()),
     }
-    match Home::of(&context.env).and_then(|home| home.journal(nonce)) {
+    match context.home.as_ref().map_err(Clone::clone).and_then(|home| home.journal(nonce).map_err(|error| error.to_string())) {
         Ok(copy) => keepers.push(Box::new(InHome(copy))),
-        Err(error) => lost.push(format!("HOME: {error}")),
+        Err(cause) => lost.push(format!("HOME: {cause}")),
     }
     (keepers, lost)
 }
@@ -143,7 +147,7 @@ pub(crate) fn watched(context: &Context, journal: Journal) -> Journal {
 /// Main's journal: from the state the runner hands back and the copy in `$HOME`. Of several, the one that stands in both.
 pub(crate) fn find(context: &Context) -> Found {
     let state = state::saved(&context.env);
-    let home = Home::of(&context.env).map(|home| home.lines()).unwrap_or_default();
+    let home = context.home.as_ref().map(Home::lines).unwrap_or_default();
     let both = read(&[state.clone(), home.clone()].concat());
     let (in_state, in_home) = (read(&state), read(&home));
     let genuine = |saved: &Saved| {
@@ -160,27 +164,29 @@ pub(crate) fn find(context: &Context) -> Found {
 
 /// Whether main still holds its copy.
 pub(crate) fn main_is_alive(context: &Context, saved: &Saved) -> bool {
-    Home::of(&context.env).is_ok_and(|home| home.is_held(&saved.nonce))
+    context.home.as_ref().is_ok_and(|home| home.is_held(&saved.nonce))
 }
 
 /// Keeps main from changing anything more.
 pub(crate) fn raise_fence(context: &Context, saved: &Saved) {
-    if let Err(error) = Home::of(&context.env).and_then(|home| home.raise_fence(&saved.nonce)) {
-        context.log.line(&format!("warning: the step that still runs cannot be held off: {error}"));
+    if let Ok(home) = &context.home
+        && let Err(error) = home.raise_fence(&saved.nonce)
+    {
+        context.log.annotate(Level::Warning, "the step that still runs cannot be held off", &error.to_string());
     }
 }
 
 /// Main is done: with nothing left for the post step, nothing of ours stays in `HOME` but the journal, which post removes.
 pub(crate) fn leave(context: &Context, journal: Option<&Journal>) {
     let settled = journal.is_none_or(|journal| crate::engine::state::fold(journal.entries()).settled());
-    if settled && let Ok(home) = Home::of(&context.env) {
+    if settled && let Ok(home) = &context.home {
         home.drop_credentials(&context.nonce);
     }
 }
 
 /// Removes what is not needed any more; the credentials in any case.
 pub(crate) fn clean(context: &Context, nonce: &str) {
-    if let Ok(home) = Home::of(&context.env) {
+    if let Ok(home) = &context.home {
         home.clean(nonce);
     }
 }

@@ -1,4 +1,5 @@
 //! The second copy in `$HOME`, which main and post share: the journal, the fence, the kept credentials. Flat files, ours alone.
+//! Where `$HOME` is missing or read-only, the runner's temporary folder takes its place.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -23,14 +24,22 @@ pub struct Home(PathBuf);
 pub struct Copy(File);
 
 impl Home {
-    /// The folder `HOME` names.
+    /// The folder `HOME` names, else the one `RUNNER_TEMP` names: the first that is there and can be written.
     pub fn of(env: &Env) -> std::io::Result<Self> {
-        let home = PathBuf::from(env.get("HOME").ok_or_else(|| std::io::Error::other("HOME is not set"))?);
-        if home.is_dir() {
-            return Ok(Self(home));
+        Self::named(env, "HOME").or_else(|error| Self::named(env, "RUNNER_TEMP").map_err(|_| error))
+    }
+
+    fn named(env: &Env, variable: &str) -> std::io::Result<Self> {
+        let folder = PathBuf::from(env.get(variable).ok_or_else(|| std::io::Error::other(format!("{variable} is not set")))?);
+        if !folder.is_dir() {
+            let why = "under a runner that is itself a container the folder does not reach the action";
+            return Err(std::io::Error::other(format!("{} is not a folder; {why}", folder.display())));
         }
-        let why = "under a runner that is itself a container the folder does not reach the action";
-        Err(std::io::Error::other(format!("{} is not a folder; {why}", home.display())))
+        let probe = folder.join(format!("{NAME}{}.probe", super::random::hex()?));
+        let tried = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
+        let _ = fs::remove_file(&probe);
+        tried.map_err(|error| std::io::Error::other(format!("{} cannot be written: {error}", folder.display())))?;
+        Ok(Self(folder))
     }
 
     /// Makes and locks the journal's copy for `nonce`.
