@@ -147,6 +147,7 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
         match look.state {
             TaskState::Succeeded => return Ok(vec![Event::JobEnded { job, tail: tail(&lines) }]),
             TaskState::Failed(failure) => {
+                let failure = Failure { what: format!("{}: the {} job failed", member.name, job_name(job)), ..failure };
                 return Ok(vec![Event::Failed {
                     failure: failure.evidence(format!("last lines of the {} job", job_name(job)), tail(&lines)),
                 }]);
