@@ -33,6 +33,7 @@ fn all_mistakes_of_the_inputs_are_told_at_once() {
     health-interval is "10", a number without a unit: write 10s
     health-body is no pattern: found open group without closing ')': correct the pattern, or write the text without the slashes around it
     smoke has "GET cart", no request: write GET /path, or POST /path 201
+    timeout is 0s, and the proof takes 2s at least: lengthen it, or shorten stabilize or health-initial-delay
     on-failure is "undo", not known: write one of rollback, leave
     timeout is no time at all: write how long it may take, such as 5m
     "#);
@@ -71,6 +72,7 @@ environments:
 "
     );
     insta::assert_snapshot!(Step::with_file(&text).mistakes().join("\n"), @r#"
+    environment is not named, the job has none, and the file differs by environment: write one of staging, or give the job one of them (environment: staging)
     .github/touchdown.yml:3: auth.aws.rolle is no setting: write role
     .github/touchdown.yml:4: auth.gcp is not served yet: remove it
     .github/touchdown.yml:10: services.web.health.retires is no setting: write retries
@@ -153,11 +155,11 @@ fn files_that_are_none_say_why() {
 
 #[test]
 fn settings_too_large_for_the_journal_are_a_mistake_and_name_what_is_large() {
-    let requests: String = (0..90).map(|index| format!("GET /a/long/path/to/something/number/{index}\n")).collect();
+    let body = "x".repeat(4000);
     let step =
-        Step::new().input("target", "ecs").input("service", "web").input("region", "r").input("image", IMAGE).input("smoke", &requests);
+        Step::new().input("target", "ecs").input("service", "web").input("region", "r").input("image", IMAGE).input("health-body", &body);
     let mistakes = step.mistakes();
-    assert!(mistakes.iter().any(|mistake| mistake.contains("smoke") && mistake.contains("the journal takes")), "{mistakes:?}");
+    assert!(mistakes.iter().any(|mistake| mistake.contains("health-body") && mistake.contains("the journal takes")), "{mistakes:?}");
 }
 
 #[test]
@@ -224,4 +226,26 @@ fn certificates_of_the_checkout_are_refused_and_others_and_proxies_are_told() {
         "{:?}",
         plan.notes
     );
+}
+
+#[test]
+fn settings_that_would_do_nothing_or_can_never_succeed_are_mistakes() {
+    let step = || Step::new().input("target", "ecs").input("service", "web").input("region", "eu-west-1").input("image", IMAGE);
+    let told = [
+        step().input("health-path", "none: no address").input("smoke", "GET /x").input("health-version", "/v=v2").input("stabilize", "1m"),
+        step().input("health-path", "/up").input("health-url", "https://shop.example.com/up"),
+        step().input("stabilize", "15m"),
+        step().input("traffic-hold", "1m"),
+        step().input("mode", "rehearse").input("skip-deploy", "true"),
+    ];
+    let told: Vec<String> = told.iter().map(|step| step.mistakes().join("\n")).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    health-version is there, and health-path is none: remove one of them
+    smoke is there, and health-path is none: remove one of them
+    stabilize is there, and health-path is none: remove one of them
+    health-path and health-url are both set: keep one of them: the address holds a path
+    timeout is 15m, and the proof takes 15m 2s at least: lengthen it, or shorten stabilize or health-initial-delay
+    traffic-hold holds no share, and on ECS the service's strategy owns the traffic: remove it, and set the bake time of the service's own deployment strategy
+    skip-deploy is set, and a rehearsal is one of a deploy: remove it, or write mode: verify
+    "#);
 }
