@@ -31,7 +31,9 @@ pub(super) fn plan(config: Config, jobs_environment: Option<&str>) -> (Plan, Vec
     let allowed = if reader.flag("allow-endpoint-overrides") { Allowed::Everywhere } else { Allowed::Loopback };
     let Overridden { hosts, aws, mut notes, mistakes } = endpoints::endpoints(&env, allowed);
     reader.mistakes.extend(mistakes);
-    reader.mistakes.extend(endpoints::way(&env, &workspace, &mut notes));
+    if !matches!(mode, Mode::Rehearse { .. }) {
+        reader.mistakes.extend(endpoints::way(&env, &workspace, &mut notes));
+    }
     let environment = reader.text("environment").or_else(|| jobs_environment.map(str::to_owned));
     let single = file.is_none();
     let chosen = match file {

@@ -125,7 +125,7 @@ pub(crate) async fn start_job(member: &Member, tools: &Tools, service: &Service,
 }
 
 fn token(member: &Member, job: Job) -> String {
-    let whole = format!("{}/{}/{}/{job:?}", member.run.id, member.run.attempt, member.name);
+    let whole = format!("{}/{}/{}/{}/{job:?}", member.run.id, member.run.attempt, member.nonce, member.name);
     let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
     digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -142,7 +142,8 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
             Ok(look) => look,
             Err(failure) => return Ok(vec![Event::Failed { failure }]),
         };
-        look.lines.iter().for_each(|line| tracing::info!(service = %member.name, "{} | {line}", job_name(job)));
+        let lines_of = |text: &String| text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).map(str::to_owned).collect::<Vec<_>>();
+        look.lines.iter().flat_map(lines_of).for_each(|line| tracing::info!(service = %member.name, "{} | {line}", job_name(job)));
         lines.extend(look.lines);
         match look.state {
             TaskState::Succeeded => return Ok(vec![Event::JobEnded { job, tail: tail(&lines) }]),
@@ -279,9 +280,10 @@ pub(crate) async fn verify(member: &Member, tools: &Tools, service: &Service) ->
     let stabilize = if partial { member.hold.max(member.health.stabilize) } else { member.health.stabilize };
     let health = HealthSettings { stabilize, ..member.health.clone() };
     let proven = match prove(member, tools, &health, named, since.plus(member.timeout)).await? {
-        Ok(proof) => match member.target.clone().observe(release.clone()).await {
-            Ok(Observation::Broken(failure)) => Err(failure),
-            _ => Ok(proof),
+        // Without a last look nothing is proven: somebody else may have deployed meanwhile.
+        Ok(proof) => match tools.pace.insist(INSIST, || member.target.clone().observe(release.clone())).await {
+            Ok(Observation::Broken(failure)) | Err(failure) => Err(failure),
+            Ok(Observation::Progressing { .. } | Observation::Ready(_)) => Ok(proof),
         },
         Err(failure) => match member.target.clone().observe(release.clone()).await {
             Ok(Observation::Broken(broken)) => Err(failure.why.into_iter().fold(broken, Failure::why)),
@@ -366,8 +368,9 @@ pub(crate) async fn watch(member: &Member, tools: &Tools, service: &Service) -> 
 /// not put back for a single lost packet. No events: it still stands.
 pub(crate) async fn recheck(member: &Member, tools: &Tools, service: &Service) -> Ended {
     let Some(Prepared { release, .. }) = &service.prepared else { return Ok(Vec::new()) };
-    if let Ok(Observation::Broken(failure)) = member.target.clone().observe(release.clone()).await {
-        return Ok(broken(member, release, failure).await);
+    match tools.pace.insist(INSIST, || member.target.clone().observe(release.clone())).await {
+        Ok(Observation::Progressing { .. } | Observation::Ready(_)) => {}
+        Ok(Observation::Broken(failure)) | Err(failure) => return Ok(broken(member, release, failure).await),
     }
     if member.checks == Checks::Skipped || matches!(member.health.at, HealthAt::Waived(_)) {
         return Ok(Vec::new());
@@ -393,7 +396,12 @@ pub(crate) async fn finish(member: &Member, tools: &Tools, service: &Service) ->
     if let Some(marks) = member.target.clone().marks()
         && (!service.unchanged() || captured.mark.is_some())
     {
-        left.extend(marks.write(Mark::Proven { revision: prepared.revision.clone() }).await.err().map(|failure| failure.what));
+        // What nobody proved is not called proven: then only the open mark is taken away.
+        let marked = match member.checks {
+            Checks::Asked => marks.write(Mark::Proven { revision: prepared.revision.clone() }).await,
+            Checks::Skipped => marks.close(member.run.clone()).await,
+        };
+        left.extend(marked.err().map(|failure| failure.what));
     }
     left
 }

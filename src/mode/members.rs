@@ -78,6 +78,7 @@ pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions,
     Ok(Member {
         name: plan.name.clone(),
         run: context.run.clone(),
+        nonce: context.nonce.clone(),
         target: target(context, plan, sessions)?,
         shipped: shipped(&goal),
         goal,

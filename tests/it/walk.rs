@@ -166,3 +166,18 @@ async fn one_wrong_answer_right_before_the_commit_is_asked_about_once_more_and_t
         assert_eq!(ran.summary.contains("two answers in a row were wrong"), outcome != "live", "{}", ran.summary);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_step_that_asks_for_a_backup_makes_one_of_its_own() {
+    let mut rig = Rig::new().await.input("before-command", "bin/backup");
+    for version in ["VERSION=v2", "VERSION=v3"] {
+        rig = rig.input("env", version);
+        let ran = rig.main().await;
+        assert_eq!(ran.output("outcome"), "live", "{}", ran.stdout);
+    }
+    let requests = rig.simulator.world().requests();
+    let started = requests.iter().filter(|request| request.operation == "ecs:RunTask");
+    let token = |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap()["clientToken"].to_string();
+    let tokens: std::collections::BTreeSet<String> = started.map(|request| token(&request.body)).collect();
+    assert_eq!(tokens.len(), 2, "the second step was given the first one's task back");
+}
