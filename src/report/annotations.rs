@@ -3,6 +3,7 @@
 use crate::failure::cut;
 use crate::runner::log::Level;
 
+use super::phrase::prefixed;
 use super::{Ending, Report, headline};
 
 /// The longest message, in bytes; the runner cuts at 4096 characters.
@@ -30,9 +31,8 @@ pub fn annotations(report: &Report) -> Vec<Annotation> {
 fn failed(report: &Report) -> Annotation {
     let mut lines = Vec::new();
     if let Some((service, trouble)) = headline::cause(report) {
-        let of = service.map(|service| format!("{}: ", service.name)).filter(|of| !trouble.what.starts_with(of.trim_end_matches(": ")));
         if !report.sentence.ends_with(&trouble.what) {
-            lines.push(format!("{}{}", of.unwrap_or_default(), trouble.what));
+            lines.push(service.map_or_else(|| trouble.what.clone(), |service| prefixed(&trouble.what, &service.name)));
         }
         lines.extend(trouble.why.first().map(|why| format!("why: {}", first_line(why))));
         lines.extend(trouble.fix.first().map(|fix| format!("fix: {}", first_line(fix))));

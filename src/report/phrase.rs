@@ -103,6 +103,11 @@ pub(super) fn names(names: &[&str]) -> Phrase {
     if shown.len() < names.len() { phrase.and(format!(" and {} more", names.len() - shown.len())) } else { phrase }
 }
 
+/// `what` with the name of its service, unless it begins with that already.
+pub(super) fn prefixed(what: &str, name: &str) -> String {
+    if what.starts_with(name) { what.to_owned() } else { format!("{name}: {what}") }
+}
+
 /// `what` without the name of its service, where that is said already.
 pub(super) fn unprefixed<'a>(what: &'a str, name: &str) -> &'a str {
     what.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(what)

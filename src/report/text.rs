@@ -1,5 +1,6 @@
 //! The log's last block: what happened, why, what to do, and how every service stands now. Plain text, still to be disarmed by the log.
 
+use super::phrase::prefixed;
 use super::{Report, Service, Trouble, headline};
 
 /// Evidence lines shown of one piece; the log has said them before in full where they came from a job.
@@ -45,8 +46,7 @@ fn of_service(service: &Service) -> Vec<String> {
 }
 
 fn trouble(of: &str, trouble: &Trouble) -> Vec<String> {
-    let what = if of.is_empty() || trouble.what.starts_with(of) { trouble.what.clone() } else { format!("{of}: {}", trouble.what) };
-    let mut lines = vec![what];
+    let mut lines = vec![if of.is_empty() { trouble.what.clone() } else { prefixed(&trouble.what, of) }];
     lines.extend(labelled("why", trouble.why.iter().cloned()));
     lines.extend(labelled("fix", trouble.fix.iter().cloned()));
     for material in &trouble.evidence {

@@ -4,8 +4,9 @@
 
 use super::text;
 
-/// Not seen and no part of any name: what stands between two characters that GitHub must not read together.
-const BREAK: &str = "&#8203;";
+/// A word joiner: not seen, no part of any name, and no place for a line to end. It stands between two characters that GitHub must not
+/// read together.
+const BREAK: &str = "&#8288;";
 
 /// `text` as one line that shows exactly its characters, wherever Markdown or HTML text may stand, table cells included.
 /// Line ends become spaces. What would become a mention, a reference, a commit or an emoji holds an invisible break.

@@ -101,7 +101,7 @@ fn told_by(rig: Rig, fault: Fault) -> Rig {
 
 /// The summary as a person reads it: without what keeps foreign text from being markup.
 fn read(ran: &Ran) -> String {
-    let marks = [("&#8203;", ""), ("&nbsp;", " "), ("&#34;", "\""), ("&#64;", "@"), ("**", ""), ("`", "")];
+    let marks = [("&#8288;", ""), ("&nbsp;", " "), ("&#34;", "\""), ("&#64;", "@"), ("**", ""), ("`", "")];
     marks.iter().fold(ran.summary.clone(), |text, (written, read)| text.replace(written, read))
 }
 

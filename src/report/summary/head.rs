@@ -1,7 +1,7 @@
 //! The first lines: the outcome in a sentence, how it stands now, why, and what to do. People in a hurry read no further.
 //! And the small print at the end: whose run it was.
 
-use crate::report::phrase::{count, named, names, span, unprefixed};
+use crate::report::phrase::{count, named, names, prefixed, span, unprefixed};
 use crate::report::{Ending, Report, Service, Trouble, headline};
 
 use super::address::{link, repository};
@@ -50,14 +50,16 @@ fn why(report: &Report) -> Option<String> {
     let Some((service, trouble)) = headline::cause(report) else {
         return without_failure(report);
     };
-    let of = service.filter(|service| report.services.len() > 1 && !trouble.what.starts_with(&service.name));
-    let of = of.map(|service| format!("{}: ", words(&service.name))).unwrap_or_default();
-    let what = service.map_or(trouble.what.as_str(), |service| unprefixed(&trouble.what, &service.name));
+    let what = match service {
+        Some(service) if report.services.len() > 1 => prefixed(&trouble.what, &service.name),
+        Some(service) => unprefixed(&trouble.what, &service.name).to_owned(),
+        None => trouble.what.clone(),
+    };
     let others = match trouble::failures(report).saturating_sub(1) {
         0 => String::new(),
         others => format!(" (and {}, below)", count(others, "other failure")),
     };
-    Some(format!("**{of}{}**{}{others}", words(&short(what)), nearest(trouble)))
+    Some(format!("**{}**{}{others}", words(&short(&what)), nearest(trouble)))
 }
 
 fn nearest(trouble: &Trouble) -> String {

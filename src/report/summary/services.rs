@@ -35,20 +35,20 @@ pub(super) fn table(report: &Report) -> Vec<Section> {
 
 fn rows(report: &Report, services: &[&Service]) -> String {
     let looking = report.services.iter().all(|service| matches!(service.outcome, Ending::Healthy | Ending::Unhealthy));
-    let head = if looking { "| Service | Serves | Proof |" } else { "| Service | Was → is now | Proof | Took |" };
-    let mut lines = vec![head.to_owned(), if looking { "|:--|:--|:--|" } else { "|:--|:--|:--|--:|" }.to_owned()];
+    let head = if looking { "| Service | Serves | Proof |" } else { "| Service | Was → is now | Proof |" };
+    let mut lines = vec![head.to_owned(), "|:--|:--|:--|".to_owned()];
     let shown = if report.services.len() == 1 { PROOF_ALONE } else { PROOF_AMONG_OTHERS };
     for service in services {
-        let time = if service.duration_seconds > 0.0 { span(service.duration_seconds).replace(' ', "&nbsp;") } else { String::new() };
-        let took = if looking { String::new() } else { format!(" {time} |") };
-        lines.push(format!("| {} | {} | {} |{took}", named(service, &report.services), moved(service, looking), proof(service, shown)));
+        lines.push(format!("| {} | {} | {} |", named(service, &report.services), moved(service, looking), proof(service, shown)));
     }
     lines.join("\n") + "\n"
 }
 
-/// Its name, how it ended, and where it is; its platform, where not all are on the same.
+/// Its name, how it ended, how long that took, and where it is; its platform, where not all are on the same.
 fn named(service: &Service, among: &[Service]) -> String {
+    let took = service.duration_seconds >= 0.05;
     let mut small = vec![service.outcome.phrase().to_owned()];
+    small.extend(took.then(|| span(service.duration_seconds).replace(' ', "&nbsp;")));
     small.extend(among.iter().any(|other| other.target != service.target).then(|| words(&service.target)));
     small.extend(service.url.as_deref().and_then(|url| target(url).map(|_| link(Some(url), "open"))));
     let glyph = if service.unproven.is_some() { "⚠️" } else { service.outcome.glyph() };

@@ -43,7 +43,7 @@ fn text(page: &str, break_: &str) -> String {
         _ => piece.to_owned(),
     });
     let text: String = pieces.collect();
-    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&"), ("\u{200b}", ""), ("\u{a0}", " ")]
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&"), ("\u{2060}", ""), ("\u{a0}", " ")]
         .iter()
         .fold(text, |text, (from, to)| text.replace(from, to))
 }
