@@ -93,9 +93,9 @@ async fn fence(context: &Context, saved: Saved) -> Saved {
 async fn wait_for_lost_request(context: &Context, entries: &[Entry], state: &State) {
     let under_way = |phase: &Phase| matches!(phase, Phase::Applying | Phase::Advancing(_) | Phase::Undoing);
     let Some(last) = entries.last().filter(|_| state.services.values().any(|service| under_way(&service.phase))) else { return };
-    let passed = context.clock.now().since(last.at);
-    if passed < LONGEST_CHANGE {
-        context.clock.sleep(LONGEST_CHANGE - passed).await;
+    let left = context.clock.longest(LONGEST_CHANGE).saturating_sub(context.clock.now().since(last.at));
+    if !left.is_zero() {
+        context.clock.sleep(left).await;
     }
 }
 
@@ -108,7 +108,9 @@ async fn go_on(context: &Context, mut journal: Journal, nonce: &str, began: Time
     let by_hand: BTreeMap<_, _> = members.iter().map(|member| (member.name.clone(), member.target.clone())).collect();
     let given = Given { driver: Driver::Post, members, http: context.http.clone(), clock: context.clock.clone(), stop: Stop::manual() };
     let stop = given.stop.clone();
-    let left = BUDGET.saturating_sub(context.clock.now().since(began));
+    // What a scaled clock makes of the longest request is not taken from the time to put things back.
+    let budget = BUDGET + context.clock.longest(LONGEST_CHANGE).saturating_sub(LONGEST_CHANGE);
+    let left = budget.saturating_sub(context.clock.now().since(began));
     let alarm = {
         let clock = context.clock.clone();
         tokio::spawn(async move {
