@@ -73,6 +73,11 @@ impl Clock {
         self.on_the_wall(duration).max(duration.min(Duration::from_secs(2)))
     }
 
+    /// How long on this clock a request may be under way that was granted `patience(duration)`: at least `duration`.
+    pub fn longest(&self, duration: Duration) -> Duration {
+        self.patience(duration).mul_f64(self.factor)
+    }
+
     /// How many times as fast as the wall this clock runs.
     pub fn factor(&self) -> f64 {
         self.factor

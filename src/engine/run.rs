@@ -118,6 +118,10 @@ impl Run {
 
     async fn until_ended(&mut self) -> Result<()> {
         loop {
+            if self.http.fenced() {
+                self.give_way();
+                return Ok(());
+            }
             self.advance_groups()?;
             self.start_steps()?;
             if self.steps.is_empty() {
@@ -133,9 +137,18 @@ impl Run {
                     self.interrupt(by)?;
                     return self.leave().await;
                 }
-                ended = self.steps.join_next_with_id() => self.take(ended)?,
+                ended = self.steps.join_next_with_id() => if !self.http.fenced() {
+                    self.take(ended)?;
+                },
             }
         }
+    }
+
+    /// The post step has taken over: it goes on with the journal, so nothing more is written into it, least of all a commit.
+    fn give_way(&mut self) {
+        tracing::warn!("the post step has taken over: this run ends here");
+        self.interrupted = true;
+        self.steps.detach_all();
     }
 
     /// After a signal: waits for what is in flight, sends the undos that are one call, and goes.

@@ -175,6 +175,11 @@ impl Http {
         Ok(Answer { status, headers, body: body.freeze() })
     }
 
+    /// Whether the fence stands: whoever holds this client changes nothing any more.
+    pub fn fenced(&self) -> bool {
+        self.shared.options.fence.stands()
+    }
+
     /// The host, and the proxy on the way to it, as people name them.
     fn path_to(&self, uri: &http::Uri) -> String {
         let host = uri.host().unwrap_or_default();

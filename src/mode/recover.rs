@@ -94,7 +94,7 @@ async fn fence(context: &Context, saved: Saved) -> Saved {
 async fn wait_for_lost_request(context: &Context, state: &State) {
     let under_way = |phase: &Phase| matches!(phase, Phase::Applying | Phase::Advancing(_) | Phase::Undoing);
     if state.services.values().any(|service| under_way(&service.phase)) {
-        context.clock.sleep(LONGEST_CHANGE).await;
+        context.clock.sleep(context.clock.longest(LONGEST_CHANGE)).await;
     }
 }
 
@@ -107,7 +107,9 @@ async fn go_on(context: &Context, mut journal: Journal, nonce: &str, began: Time
     let by_hand: BTreeMap<_, _> = members.iter().map(|member| (member.name.clone(), member.target.clone())).collect();
     let given = Given { driver: Driver::Post, members, http: context.http.clone(), clock: context.clock.clone(), stop: Stop::manual() };
     let stop = given.stop.clone();
-    let left = BUDGET.saturating_sub(context.clock.now().since(began));
+    // What a scaled clock makes of the longest request is not taken from the time to put things back.
+    let budget = BUDGET + context.clock.longest(LONGEST_CHANGE).saturating_sub(LONGEST_CHANGE);
+    let left = budget.saturating_sub(context.clock.now().since(began));
     let alarm = {
         let clock = context.clock.clone();
         tokio::spawn(async move {

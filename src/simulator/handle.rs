@@ -123,7 +123,12 @@ impl World {
 
     /// Denies an operation by name or pattern: `elasticloadbalancing:*`, `ecs:TagResource`.
     pub fn deny(&self, operation: &str) {
-        lock(&self.shared).requests.denied.insert(operation.to_owned());
+        lock(&self.shared).requests.denied.insert((operation.to_owned(), None));
+    }
+
+    /// Denies an operation of ECS for one service; a call that names others besides is denied as a whole, as IAM does.
+    pub fn deny_for(&self, operation: &str, service: &str) {
+        lock(&self.shared).requests.denied.insert((operation.to_owned(), Some(service.to_owned())));
     }
 
     /// Has every request looked at before and after its effect.

@@ -77,8 +77,8 @@ pub(crate) struct Requests {
     pub log: Vec<Request>,
     pub injections: Vec<(When, Injection)>,
     pub counts: BTreeMap<String, usize>,
-    /// Operations (patterns) that are denied.
-    pub denied: BTreeSet<String>,
+    /// Operations (patterns) that are denied, everywhere or for one service.
+    pub denied: BTreeSet<(String, Option<String>)>,
     pub hook: Option<Arc<OnRequest>>,
     pub latency: Duration,
     /// Put into the message of every error.

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::simulator::fault::Fault;
 use crate::simulator::request::{Hook, Injection, Moment, OnRequest, Request};
-use crate::simulator::wire::{Call, Outcome, Refusal, Reply, json_reply, like, xml_reply};
+use crate::simulator::wire::{Call, Outcome, Refusal, Reply, json_reply, like, texts, xml_reply};
 use crate::simulator::world::State;
 use crate::simulator::{app, ecr, ecs, elb, logs, oidc, sts};
 
@@ -293,7 +293,9 @@ fn sts_api(state: &mut State, call: &Call, action: &str, form: &BTreeMap<String,
 fn sign_in(state: &mut State, call: &Call, operation: &str) -> Outcome<String> {
     let caller = sts::caller(state, call)?;
     state.identities.principal.clone_from(&caller.arn);
-    if state.requests.denied.iter().any(|pattern| like(pattern, operation)) {
+    let body = call.json();
+    let names = |service: &String| body["service"] == **service || texts(&body, "services").contains(service);
+    if state.requests.denied.iter().any(|(pattern, service)| like(pattern, operation) && service.as_ref().is_none_or(names)) {
         return Err(ecs::refused(&caller.arn, operation, "*"));
     }
     Ok(caller.region)

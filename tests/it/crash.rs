@@ -86,7 +86,36 @@ async fn a_main_that_wakes_up_after_post_took_over_changes_nothing_more() {
     assert!(post.stdout.contains("rolled back"), "{}", post.stdout);
     let ran = main.ended().await;
     let undos = world.requests().iter().filter(|request| request.operation == "ecs:StopServiceDeployment").count();
-    assert_eq!((undos, world.count("UpdateService")), (1, 1), "one update by main, one undo by post\n{}\n---\n{}", ran.stdout, post.stdout);
+    let changes = undos + world.count("UpdateService");
+    assert_eq!(changes, 2, "one update by main, one undo by post, be it a stop or an update\n{}\n---\n{}", ran.stdout, post.stdout);
     assert_eq!(world.serving("web"), "v1");
     assert_ne!(ran.code, 0);
+    assert!(
+        !ran.stdout.contains("committed") && ran.output("outcome") != "live",
+        "a main that was taken over commits nothing: {}",
+        ran.stdout
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_request_of_a_killed_main_that_lands_late_is_waited_for_before_anything_is_read_or_undone() {
+    let rig = rig(Fault::None).await;
+    let world = rig.simulator.world();
+    let reached = Arc::new(Notify::new());
+    let tell = reached.clone();
+    world.on_request(Box::new(move |request: &Request, now: Moment| {
+        if request.operation == "ecs:UpdateService" && now == Moment::Before && request.body.contains(":2") {
+            tell.notify_one();
+            // Nearly as long as a changing request may take; on the clock that is minutes.
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+        Hook::Go
+    }));
+    let main = rig.start();
+    reached.notified().await;
+    let ran = main.killed().await;
+    let post = rig.post(&ran.state).await;
+    assert!(post.stdout.contains("rolled back"), "{}", post.stdout);
+    rig.clock.sleep(Duration::from_secs(200)).await;
+    assert_eq!((world.serving("web").as_str(), world.running("web").len()), ("v1", 1), "{}", post.stdout);
 }

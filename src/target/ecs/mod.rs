@@ -6,6 +6,7 @@
 
 mod address;
 mod api;
+mod crossed;
 mod evidence;
 mod follow;
 mod gather;
@@ -38,6 +39,7 @@ use crate::values::{PinnedImage, Share};
 
 use address::Found;
 use api::Api;
+use crossed::Crossed;
 use follow::Remembered;
 use proof::Proof;
 use release::Way;
@@ -137,31 +139,15 @@ impl Ecs {
             self.refused(refusal, "the service could not be updated", "ecs:UpdateService and iam:PassRole")
         })?;
         self.ours(release, &answer["service"]);
-        self.crossed(release, service, &answer["service"])
-    }
-
-    /// UpdateService takes no precondition: somebody may have deployed between our look and our write. Theirs after ours: superseded.
-    /// Theirs before ours: replaced by ours, which is said.
-    fn crossed(&self, release: &Release, seen: &Value, answered: &Value) -> Result<()> {
-        let Some(now) = primary(answered) else { return Ok(()) };
-        let before = primary(seen).map(|before| text(before, "id"));
-        // What stood before is nobody's new deployment: ECS only does not show ours yet.
-        if text(now, "taskDefinition") != release.task_definition && before == Some(text(now, "id")) {
-            return Ok(());
+        match crossed::crossed(release, service, &answer["service"]) {
+            Crossed::Nothing => Ok(()),
+            Crossed::Replaced(theirs) => {
+                let name = &self.common.name;
+                tracing::warn!(service = %name, "another deployment, of {theirs}, began a moment before this one and is replaced by it");
+                Ok(())
+            }
+            Crossed::Superseded(failure) => Err(failure),
         }
-        if text(now, "taskDefinition") != release.task_definition {
-            let by = format!("{} (deployment {})", short(text(now, "taskDefinition")), text(now, "id"));
-            return Err(Failure::new(Kind::Superseded, by).why("it began in the moment of our update"));
-        }
-        let known = |id: &str| list(seen, "deployments").any(|one| text(one, "id") == id);
-        let theirs = list(answered, "deployments").find(|one| {
-            text(one, "status") != "PRIMARY" && text(one, "taskDefinition") != release.task_definition && !known(text(one, "id"))
-        });
-        if let Some(theirs) = theirs {
-            let revision = short(text(theirs, "taskDefinition"));
-            tracing::warn!(service = %self.common.name, "another deployment, of {revision}, began a moment before this one and is replaced by it");
-        }
-        Ok(())
     }
 
     /// Whether an UpdateService for `release` may have been carried out although DescribeServices does not show it.

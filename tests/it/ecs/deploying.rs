@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use touchdown::failure::Kind;
+use touchdown::runner::env::Env;
+use touchdown::runner::log::Style;
+use touchdown::runner::trace::Lines;
 use touchdown::simulator::fault::Fault;
-use touchdown::simulator::request::{Injection, When};
+use touchdown::simulator::request::{Hook, Injection, Moment, When};
 use touchdown::simulator::seed::{Balancer, Past, ServiceSeed, Strategy};
 use touchdown::target::any::AnyTarget;
 use touchdown::target::ecs::{Ecs, WaitUntil};
 use touchdown::target::{Before, Target};
 use touchdown::values::NamedBy;
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::stage::{Deck, common, image};
+use crate::runner::Printed;
 
 #[tokio::test]
 async fn a_good_release_arrives_with_its_address_and_the_platforms_own_facts() {
@@ -241,14 +247,34 @@ async fn twenty_services_of_a_cluster_are_looked_at_ten_to_a_call() {
 }
 
 #[tokio::test]
-async fn somebody_elses_update_in_the_very_moment_of_ours_is_found_by_the_look_after_the_write() {
+async fn somebody_elses_update_right_after_ours_is_found_by_the_next_look() {
+    let deck = Deck::web().await;
+    let captured = deck.captured().await;
+    let prepared = Target::prepare(&*deck.ecs, &image("v2"), &captured.before).await.unwrap();
+    deck.applied(&captured, &prepared).await.unwrap();
+    deck.stage.world.deploy_by_somebody_else("web");
+    let failure = deck.settled(&prepared.release).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Superseded, "{failure}");
+    assert_eq!(deck.count("UpdateService"), 1);
+}
+
+#[tokio::test]
+async fn somebody_elses_update_in_the_very_moment_before_ours_is_replaced_by_it_and_that_is_said() {
     let deck = Deck::web().await;
     let captured = deck.captured().await;
     let prepared = Target::prepare(&*deck.ecs, &image("v2"), &captured.before).await.unwrap();
     let world = deck.stage.world.clone();
-    deck.applied(&captured, &prepared).await.unwrap();
-    world.deploy_by_somebody_else("web");
-    let failure = deck.settled(&prepared.release).await.unwrap_err();
-    assert_eq!(failure.kind, Kind::Superseded, "{failure}");
-    assert_eq!(deck.count("UpdateService"), 1);
+    deck.stage.world.on_request(Box::new(move |request, now| {
+        if request.operation == "ecs:UpdateService" && now == Moment::Before {
+            world.deploy_by_somebody_else("web");
+        }
+        Hook::Go
+    }));
+    let (log, printed) = Printed::log(Style::Plain);
+    let traced = tracing_subscriber::registry().with(Lines::new(log, &Env::default()));
+    deck.applied(&captured, &prepared).with_subscriber(traced).await.unwrap();
+    let said = "another deployment, of web:3, began a moment before this one and is replaced by it";
+    assert!(printed.text().contains(said), "{}", printed.text());
+    deck.settled(&prepared.release).await.unwrap();
+    assert_eq!((deck.count("UpdateService"), deck.running()), (1, vec!["web:2".to_owned()]));
 }

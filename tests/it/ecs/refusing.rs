@@ -77,8 +77,16 @@ async fn a_permission_for_one_of_two_services_does_not_take_the_other_with_it() 
     deck.stage.world.add_service(&ServiceSeed::new("api")).unwrap();
     let api =
         touchdown::target::ecs::Ecs::new(super::stage::common("api"), deck.settings.clone(), None, deck.session.clone(), &deck.clusters);
-    let (web, api) = tokio::join!(Target::snapshot(&*deck.ecs), Target::snapshot(&api));
-    assert!(web.is_ok() && api.is_ok());
+    deck.stage.world.deny_for("ecs:DescribeServices", "api");
+    // Slow enough that the two are asked for in one call.
+    deck.stage.world.set_request_latency(std::time::Duration::from_secs(5));
+    let first = Target::snapshot(&*deck.ecs);
+    let (first, web, api) = tokio::join!(first, Target::snapshot(&*deck.ecs), Target::snapshot(&api));
+    assert!(first.is_ok() && web.is_ok(), "{web:?}");
+    let denied = api.unwrap_err();
+    assert!(denied.kind == Kind::Denied && denied.fix[0].contains("ecs:DescribeServices"), "{denied}");
+    let together = |call: &serde_json::Value| call["services"].as_array().unwrap().len() == 2;
+    assert!(deck.sent("DescribeServices").iter().any(together), "they were never asked for together");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use touchdown::runner::log::{Log, Style};
 
 /// What was printed so far.
 #[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
+pub struct Printed(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Printed {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -30,12 +30,12 @@ impl Write for Printed {
 }
 
 impl Printed {
-    fn log(style: Style) -> (Log, Self) {
+    pub fn log(style: Style) -> (Log, Self) {
         let printed = Self::default();
         (Log::new(Box::new(printed.clone()), style), printed)
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

@@ -286,6 +286,17 @@ fn events_of_trouble_that_repeat_are_an_early_failure() {
     }
 }
 
+#[test]
+fn all_tasks_running_while_ecs_still_watches_alarms_or_bakes_is_not_there_yet() {
+    for rollout in ["IN_PROGRESS", "COMPLETED"] {
+        let mut watched = record(2, "IN_PROGRESS");
+        watched["alarms"] = json!({ "status": "MONITORING", "alarmNames": ["errors-high"] });
+        let mut primary = entry("PRIMARY", 2, NEW, rollout);
+        (primary["runningCount"], primary["pendingCount"]) = (json!(2), json!(0));
+        assert_eq!(Look::at(json!([primary]), Some(vec![watched])).note(), "2 of 2 tasks running");
+    }
+}
+
 // The extra row: somebody forced or scaled.
 
 #[test]
