@@ -51,6 +51,7 @@ pub(crate) fn write_plan(context: &Context, plan: &Plan, images: &Images, journa
         format: FORMAT,
         run: context.run.clone(),
         mode: plan.mode.name().to_owned(),
+        step: context.step(),
         origin: context.origin(plan.environment.clone()),
         groups: plan.groups.clone(),
         skipped: skipped(plan.skip),

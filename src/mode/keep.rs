@@ -1,11 +1,11 @@
 //! Where the journal is kept and found again: the runner's state file and a copy in `$HOME`, the fence and the kept credentials beside it.
 
-use ring::rand::{SecureRandom, SystemRandom};
-
-use crate::engine::journal::{Journal, Keeper, Saved, read};
+use crate::engine::journal::{Journal, Keeper, Saved, nonces, read};
 use crate::engine::narrate;
+use crate::engine::record::Record;
 use crate::failure::{Failure, Kind, Result};
 use crate::runner::home::{Copy, Home};
+use crate::runner::random;
 use crate::runner::state::{self, StateFile};
 
 use std::sync::PoisonError;
@@ -49,9 +49,7 @@ impl Keeper for InHome {
 
 /// A nonce nobody can guess: it keys the journal's checksums and names its files.
 pub(crate) fn nonce() -> Result<String> {
-    let mut bytes = [0u8; 16];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Failure::bug("the system gives no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    random::hex().map_err(|error| Failure::bug(error.to_string()))
 }
 
 /// Opens a new journal. Both copies lost: refused before anything is changed; one: a warning that names the cause.
@@ -139,22 +137,34 @@ pub(crate) fn watched(context: &Context, journal: Journal) -> Journal {
     }))
 }
 
-/// Main's journal: from the state the runner hands back and the copy in `$HOME`. Of several, the one that stands in both.
+/// Main's journal. What the runner hands back decides which it is, and the copy in `$HOME` only adds lines to it. Where the runner hands
+/// back none, it is the one in `$HOME` that this very step began: other steps of the job leave theirs there too.
 pub(crate) fn find(context: &Context) -> Found {
     let state = state::saved(&context.env);
-    let home = Home::of(&context.env).map(|home| home.lines()).unwrap_or_default();
-    let both = read(&[state.clone(), home.clone()].concat());
-    let (in_state, in_home) = (read(&state), read(&home));
-    let genuine = |saved: &Saved| {
-        let known = |journals: &[Saved]| journals.is_empty() || journals.iter().any(|other| other.nonce == saved.nonce);
-        known(&in_state) && known(&in_home)
-    };
-    let mut genuine: Vec<Saved> = both.into_iter().filter(genuine).collect();
-    match genuine.len() {
-        0 => Found::None,
-        1 => Found::One(genuine.remove(0)),
-        _ => Found::Several,
+    let home = Home::of(&context.env).ok();
+    let in_home = |nonce: &str| home.as_ref().map(|home| home.lines_of(nonce)).unwrap_or_default();
+    let mut lines = state.clone();
+    lines.extend(nonces(&state).iter().flat_map(|nonce| in_home(nonce)));
+    let mut found = read(&lines);
+    if found.len() > 1 {
+        found.retain(|saved| read(&in_home(&saved.nonce)).iter().any(|copy| copy.nonce == saved.nonce));
+        return one_of(found);
     }
+    if found.is_empty() {
+        found = read(&home.as_ref().map(Home::lines).unwrap_or_default());
+        found.retain(|saved| is_ours(context, saved));
+    }
+    if found.is_empty() { Found::None } else { one_of(found) }
+}
+
+fn one_of(mut found: Vec<Saved>) -> Found {
+    if found.len() == 1 { Found::One(found.remove(0)) } else { Found::Several }
+}
+
+fn is_ours(context: &Context, saved: &Saved) -> bool {
+    let step = context.step();
+    matches!(saved.entries.first().map(|entry| &entry.record),
+        Some(Record::Opened(opening)) if !step.is_empty() && opening.step == step && opening.run == context.run)
 }
 
 /// Whether main still holds its copy.

@@ -11,8 +11,8 @@ use super::env::Env;
 const NAME: &str = "touchdown-";
 /// The largest file of ours that is read back, in bytes.
 const LARGEST: u64 = 1024 * 1024;
-/// The most journals that are read back; more than one already means that somebody else wrote here.
-const MOST_JOURNALS: usize = 16;
+/// The most journals that are read back, the newest first: every step of a job may leave one here.
+const MOST_JOURNALS: usize = 64;
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -40,13 +40,20 @@ impl Home {
         Ok(Copy(file))
     }
 
-    /// The lines of every copy found.
+    /// The lines of the copy for `nonce`.
+    pub fn lines_of(&self, nonce: &str) -> Vec<(String, String)> {
+        read(&self.path(nonce, "journal")).map(|text| pairs(&text)).unwrap_or_default()
+    }
+
+    /// The lines of every copy found, whoever left it.
     pub fn lines(&self) -> Vec<(String, String)> {
         let Ok(folder) = fs::read_dir(&self.0) else { return Vec::new() };
         let files = folder.filter_map(|entry| Some(entry.ok()?.path()));
         let ours = files.filter(|path| name(path).is_some_and(|name| name.starts_with(NAME) && name.ends_with(".journal")));
-        let texts = ours.take(MOST_JOURNALS).filter_map(|path| read(&path));
-        texts.flat_map(|text| text.split('\n').filter_map(pair).collect::<Vec<_>>()).collect()
+        let dated = ours.filter_map(|path| Some((fs::symlink_metadata(&path).ok()?.modified().ok()?, path)));
+        let mut dated: Vec<_> = dated.collect();
+        dated.sort_by(|one, other| other.cmp(one));
+        dated.into_iter().take(MOST_JOURNALS).filter_map(|(_, path)| read(&path)).flat_map(|text| pairs(&text)).collect()
     }
 
     /// Whether somebody holds the lock on the copy for `nonce`.
@@ -129,8 +136,9 @@ fn name(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
-fn pair(line: &str) -> Option<(String, String)> {
-    line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let lines = text.split('\n').filter_map(|line| line.split_once('='));
+    lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// A regular file of at most [`LARGEST`] bytes; what is longer was not written by us.

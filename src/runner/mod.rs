@@ -13,7 +13,7 @@ pub mod mistake;
 pub mod oidc;
 pub mod origin;
 pub mod outputs;
-mod random;
+pub(crate) mod random;
 pub mod report_file;
 pub mod signals;
 pub mod state;

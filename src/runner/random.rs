@@ -3,7 +3,7 @@
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// 32 random hexadecimal digits.
-pub(super) fn hex() -> std::io::Result<String> {
+pub(crate) fn hex() -> std::io::Result<String> {
     let mut bytes = [0u8; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| std::io::Error::other("the system gives no random numbers"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -21,6 +21,7 @@ mod http;
 mod journal;
 mod modes;
 mod origin;
+mod post;
 mod process;
 mod repair;
 mod report;

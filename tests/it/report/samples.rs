@@ -46,6 +46,7 @@ impl Sample {
             format: FORMAT,
             run: RunId { id: "1234567".into(), attempt: 1 },
             mode: mode.into(),
+            step: String::new(),
             origin,
             groups,
             skipped: skipped.iter().map(|stage| (*stage).to_owned()).collect(),
