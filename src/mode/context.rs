@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) aws: AwsEndpoints,
     pub(crate) run: RunId,
     pub(crate) nonce: String,
+    /// Where main holds its lock and looks for the fence; a step that has none changes nothing.
+    pub(crate) ground: Option<Home>,
     /// Credentials wait here until there is a journal by which the post step finds them.
     pub(crate) born: Arc<Mutex<Born>>,
 }
@@ -70,19 +72,20 @@ impl Context {
     pub(crate) fn new(surroundings: Surroundings, overrides: Overrides, fencing: Fencing) -> Result<Self> {
         let Surroundings { env, log, clock, stop } = surroundings;
         let nonce = super::keep::nonce()?;
-        let fence = match fencing {
-            Fencing::Main => Home::of(&env).ok().map(|home| home.fence(&nonce)),
-            Fencing::Post => None,
+        let ground = match fencing {
+            Fencing::Main if in_workflow(&env) => Home::taking_files(&env, &nonce).ok(),
+            Fencing::Main | Fencing::Post => None,
         };
+        let fence = ground.as_ref().map(|home| home.fence(&nonce));
         let environment = CLIENT.iter().filter_map(|name| Some(((*name).to_owned(), env.get(name)?.to_owned()))).collect();
         let http = Http::new(Options { clock: clock.clone(), endpoints: overrides.hosts, fence: Fence(fence), environment })?;
         let run = Origin::of(&env).run.unwrap_or_else(|| RunId { id: format!("local-{}", &nonce[..8]), attempt: 1 });
-        Ok(Self { env, log, clock, stop, http, aws: overrides.aws, run, nonce, born: Arc::default() })
+        Ok(Self { env, log, clock, stop, http, aws: overrides.aws, run, nonce, ground, born: Arc::default() })
     }
 
     /// Whether a post step will follow.
     pub(crate) fn in_workflow(&self) -> bool {
-        self.env.get("GITHUB_ACTIONS") == Some("true")
+        in_workflow(&self.env)
     }
 
     /// Which step of which job this is. The runner names it alike in main and in post
@@ -104,4 +107,8 @@ impl Context {
             actor: origin.actor,
         }
     }
+}
+
+fn in_workflow(env: &Env) -> bool {
+    env.get("GITHUB_ACTIONS") == Some("true")
 }

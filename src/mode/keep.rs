@@ -4,6 +4,8 @@ use crate::engine::journal::{Journal, Keeper, Saved, nonces, read};
 use crate::engine::narrate;
 use crate::engine::record::Record;
 use crate::failure::{Failure, Kind, Result};
+use crate::runner::env::Env;
+use crate::runner::hold::{Hold, Main};
 use crate::runner::home::{Copy, Home};
 use crate::runner::random;
 use crate::runner::state::{self, StateFile};
@@ -23,6 +25,9 @@ pub(crate) enum Found {
     /// Several, and nothing tells which is genuine.
     Several,
 }
+
+/// What a runner needs so that both steps reach one folder.
+const SHARE: &str = "a runner that is itself a container must share its _temp folder with the Docker host under the same path";
 
 struct InState(StateFile);
 struct InHome(Copy);
@@ -52,22 +57,30 @@ pub(crate) fn nonce() -> Result<String> {
     random::hex().map_err(|error| Failure::bug(error.to_string()))
 }
 
-/// Opens a new journal. Both copies lost: refused before anything is changed; one: a warning that names the cause.
-pub(crate) fn open(context: &Context) -> Result<Journal> {
+/// Opens a new journal, and holds main's lock. Both copies lost, or nowhere to lock: refused before anything is changed; one: a warning
+/// that names the cause.
+pub(crate) fn open(context: &Context) -> Result<(Journal, Option<Hold>)> {
     let (keepers, lost) = keepers(context, &context.nonce);
     if keepers.is_empty() && context.in_workflow() {
         let failure = Failure::new(Kind::Config, "the journal cannot be kept anywhere, so nothing is changed");
-        return Err(lost
-            .into_iter()
-            .fold(failure, Failure::why)
-            .fix("without it a cancelled run could not be put back; a runner that is itself a container must share its _temp folder with the Docker host under the same path"));
+        return Err(lost.into_iter().fold(failure, Failure::why).fix(format!("without it a cancelled run could not be put back; {SHARE}")));
     }
+    let hold = if context.in_workflow() { Some(hold(context)?) } else { None };
     for cause in lost.iter().filter(|_| context.in_workflow()) {
         context.log.line(&format!("warning: one copy of the journal cannot be kept, the other is: {cause}"));
     }
-    keep_born(context);
     let keepers = if keepers.is_empty() { vec![Box::new(Nowhere) as Box<dyn Keeper>] } else { keepers };
-    Ok(watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())))
+    Ok((watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())), hold))
+}
+
+/// The lock that tells post whether main still runs, where main looks for post's fence.
+fn hold(context: &Context) -> Result<Hold> {
+    let ground = context.ground.clone().map_or_else(|| Home::taking_files(&context.env, &context.nonce), Ok);
+    ground.and_then(|home| home.hold(&context.nonce)).map_err(|error| {
+        Failure::new(Kind::Config, "the post step could not hold this run off, so nothing is changed")
+            .why(error.to_string())
+            .fix(format!("two writers at one service would undo each other; {SHARE}"))
+    })
 }
 
 /// New credentials of the run: kept once there is a journal by which the post step finds them, and removes them.
@@ -80,7 +93,8 @@ pub(crate) fn credentials(context: &Context, credentials: &Secret) {
     }
 }
 
-fn keep_born(context: &Context) {
+/// The journal has its first line: the credentials that wait for it are kept.
+pub(crate) fn keep_born(context: &Context) {
     let mut born = context.born.lock().unwrap_or_else(PoisonError::into_inner);
     born.kept = true;
     if let Some(newest) = born.newest.take() {
@@ -167,15 +181,21 @@ fn is_ours(context: &Context, saved: &Saved) -> bool {
         Some(Record::Opened(opening)) if !step.is_empty() && opening.step == step && opening.run == context.run)
 }
 
-/// Whether main still holds its copy.
-pub(crate) fn main_is_alive(context: &Context, saved: &Saved) -> bool {
-    Home::of(&context.env).is_ok_and(|home| home.is_held(&saved.nonce))
+/// What can be told of main.
+pub(crate) fn main(context: &Context, saved: &Saved) -> Main {
+    let told = Home::shared(&context.env).into_iter().map(|home| home.main(&saved.nonce));
+    told.into_iter().find(|main| *main != Main::Unknown).unwrap_or(Main::Unknown)
 }
 
-/// Keeps main from changing anything more.
+/// Keeps main from changing anything more: where its lock lies it looks for the fence, and without a lock it may look anywhere.
 pub(crate) fn raise_fence(context: &Context, saved: &Saved) {
-    if let Err(error) = Home::of(&context.env).and_then(|home| home.raise_fence(&saved.nonce)) {
-        context.log.line(&format!("warning: the step that still runs cannot be held off: {error}"));
+    let shared = Home::shared(&context.env);
+    let held = shared.iter().filter(|home| home.main(&saved.nonce) != Main::Unknown).cloned().collect::<Vec<_>>();
+    let places = if held.is_empty() { shared } else { held };
+    let raised: Vec<_> = places.iter().map(|home| home.raise_fence(&saved.nonce)).collect();
+    let raised_somewhere = raised.iter().any(std::result::Result::is_ok);
+    for error in raised.into_iter().filter_map(std::result::Result::err).filter(|_| !raised_somewhere) {
+        context.log.line(&format!("warning: a step that still runs cannot be held off: {error}"));
     }
 }
 
@@ -189,7 +209,17 @@ pub(crate) fn leave(context: &Context, journal: Option<&Journal>) {
 
 /// Removes what is not needed any more; the credentials in any case.
 pub(crate) fn clean(context: &Context, nonce: &str) {
-    if let Ok(home) = Home::of(&context.env) {
-        home.clean(nonce);
+    Home::shared(&context.env).iter().for_each(|home| home.clean(nonce));
+}
+
+/// Removes what was kept to sign in with.
+pub(crate) fn drop_credentials(env: &Env, nonce: &str) {
+    if let Ok(home) = Home::of(env) {
+        home.drop_credentials(nonce);
     }
+}
+
+/// However the post step ends, nothing to sign in with outlives it.
+pub(crate) fn drop_all_credentials(env: &Env) {
+    nonces(&state::saved(env)).iter().for_each(|nonce| drop_credentials(env, nonce));
 }

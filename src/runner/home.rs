@@ -1,8 +1,8 @@
-//! The second copy in `$HOME`, which main and post share: the journal, the fence, the kept credentials. Flat files, ours alone.
+//! The second copy in `$HOME`, which main and post share: the journal and the kept credentials. Flat files, ours alone.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::env::Env;
@@ -25,7 +25,12 @@ pub struct Copy(File);
 impl Home {
     /// The folder `HOME` names.
     pub fn of(env: &Env) -> std::io::Result<Self> {
-        let home = PathBuf::from(env.get("HOME").ok_or_else(|| std::io::Error::other("HOME is not set"))?);
+        Self::named(env, "HOME")
+    }
+
+    /// The folder this variable names.
+    pub(super) fn named(env: &Env, variable: &str) -> std::io::Result<Self> {
+        let home = PathBuf::from(env.get(variable).ok_or_else(|| std::io::Error::other(format!("{variable} is not set")))?);
         if home.is_dir() {
             return Ok(Self(home));
         }
@@ -56,29 +61,11 @@ impl Home {
         dated.into_iter().take(MOST_JOURNALS).filter_map(|(_, path)| read(&path)).flat_map(|text| pairs(&text)).collect()
     }
 
-    /// Whether somebody holds the lock on the copy for `nonce`.
-    pub fn is_held(&self, nonce: &str) -> bool {
-        let held = |file: File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-        open(&self.path(nonce, "journal")).is_ok_and(held)
-    }
-
-    /// Where the fence of `nonce` is put up.
-    pub fn fence(&self, nonce: &str) -> PathBuf {
-        self.path(nonce, "fence")
-    }
-
-    /// Puts up the fence: main finds it before its next change.
-    pub fn raise_fence(&self, nonce: &str) -> std::io::Result<()> {
-        self.create(&self.fence(nonce)).map(|_| ())
-    }
-
     /// Keeps credentials for the post step, whole or not at all, readable by their owner only.
     pub fn keep_credentials(&self, nonce: &str, credentials: &str) -> std::io::Result<()> {
         let fresh = self.path(nonce, "credentials-new");
         let _ = fs::remove_file(&fresh);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        file.write_all(credentials.as_bytes())?;
-        self.own(&fresh)?;
+        self.create_new(&fresh)?.write_all(credentials.as_bytes())?;
         fs::rename(fresh, self.path(nonce, "credentials"))
     }
 
@@ -92,36 +79,41 @@ impl Home {
         let _ = fs::remove_file(self.path(nonce, "credentials"));
     }
 
-    /// Removes everything of `nonce`; but a fence stays up while somebody holds the journal, who may yet go on.
+    /// Removes everything of `nonce`; but a fence stays up while main may yet go on.
     pub fn clean(&self, nonce: &str) {
-        if !self.is_held(nonce) {
-            let _ = fs::remove_file(self.fence(nonce));
-        }
+        self.lower_fence(nonce);
         for what in ["journal", "credentials", "credentials-new"] {
             let _ = fs::remove_file(self.path(nonce, what));
         }
     }
 
-    fn path(&self, nonce: &str, what: &str) -> PathBuf {
+    pub(super) fn path(&self, nonce: &str, what: &str) -> PathBuf {
         let plain: String = nonce.chars().filter(char::is_ascii_alphanumeric).collect();
         self.0.join(format!("{NAME}{plain}.{what}"))
     }
 
     /// The file, made where it is not there yet, readable by its owner only.
-    fn create(&self, path: &Path) -> std::io::Result<File> {
-        if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(std::io::Error::other(format!("{} is no regular file", path.display())));
+    pub(super) fn create(&self, path: &Path) -> std::io::Result<File> {
+        match self.create_new(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => return made,
         }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        self.own(path)?;
-        Ok(file)
+        if !fs::symlink_metadata(path)?.is_file() {
+            return Err(irregular(path));
+        }
+        let file = OpenOptions::new().append(true).open(path)?;
+        let (opened, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+        // What a link leads to, soft or hard, may be anybody's.
+        let ours = there.is_file() && opened.nlink() == 1 && (opened.dev(), opened.ino()) == (there.dev(), there.ino());
+        if ours { Ok(file) } else { Err(irregular(path)) }
     }
 
-    /// Owned like the folder: what root leaves on a self-hosted runner nobody else can delete.
-    fn own(&self, path: &Path) -> std::io::Result<()> {
+    /// A new file, owned like the folder: what root leaves on a self-hosted runner nobody else can delete.
+    fn create_new(&self, path: &Path) -> std::io::Result<File> {
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         let folder = fs::metadata(&self.0)?;
-        let _ = chown(path, Some(folder.uid()), Some(folder.gid()));
-        Ok(())
+        let _ = fchown(&file, Some(folder.uid()), Some(folder.gid()));
+        Ok(file)
     }
 }
 
@@ -150,9 +142,10 @@ fn read(path: &Path) -> Option<String> {
 }
 
 /// Opens a regular file only: opening a pipe would wait for ever.
-fn open(path: &Path) -> std::io::Result<File> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(std::io::Error::other(format!("{} is no regular file", path.display())));
-    }
-    File::open(path)
+pub(super) fn open(path: &Path) -> std::io::Result<File> {
+    if fs::symlink_metadata(path)?.is_file() { File::open(path) } else { Err(irregular(path)) }
+}
+
+fn irregular(path: &Path) -> std::io::Error {
+    std::io::Error::other(format!("{} is no regular file of ours", path.display()))
 }

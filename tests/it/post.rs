@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use touchdown::simulator::request::{Hook, Moment, Request};
+use touchdown::simulator::request::{Hook, Injection, Moment, Request, When};
+use touchdown::simulator::seed::ServiceSeed;
 
-use crate::rig::{Ran, Rig};
+use crate::rig::{DIGEST, REPOSITORY, ROLE, Ran, Rig, UnderWay};
 
 /// Kills main at the first request of this operation.
 async fn killed_at(rig: &Rig, operation: &'static str, moment: Moment) -> Ran {
@@ -88,4 +89,95 @@ async fn without_its_state_post_finds_its_own_journal_among_those_of_others_in_h
     let post = rig.post(&BTreeMap::new()).await;
     assert!(post.stdout.contains("rolled back"), "{}", post.stdout);
     assert_eq!(world.serving("web"), "v2");
+}
+
+/// Main, asleep in the update it has just sent, and what it has saved by then.
+async fn asleep_in_its_update(rig: &Rig) -> (UnderWay, BTreeMap<String, String>) {
+    let world = rig.simulator.world();
+    world.inject(When::Operation("UpdateService".to_owned(), 0), Injection::Delay(Duration::from_secs(15)));
+    let main = rig.start();
+    while world.count("UpdateService") == 0 {
+        rig.clock.sleep(Duration::from_secs(1)).await;
+    }
+    let saved = main.saved();
+    (main, saved)
+}
+
+/// Post took over from a main that was still alive, and main changed nothing more when it went on.
+async fn held_off(rig: &Rig, main: UnderWay, saved: &BTreeMap<String, String>) {
+    let world = rig.simulator.world();
+    let post = rig.post(saved).await;
+    assert!(post.stdout.contains("held off") && post.stdout.contains("rolled back"), "{}", post.stdout);
+    let ran = main.ended().await;
+    let changes = (world.count("UpdateService"), world.count("StopServiceDeployment"));
+    assert_eq!(changes, (1, 1), "one update by main, one undo by post\n{}\n--- post ---\n{}", ran.stdout, post.stdout);
+    assert_eq!(world.serving("web"), "v1");
+    assert_ne!(ran.code, 0);
+}
+
+async fn deploying_v2() -> Rig {
+    Rig::new().await.input("env", "VERSION=v2").input("health-version", "/version=v2")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_main_whose_journal_in_home_is_lost_is_held_off() {
+    let rig = deploying_v2().await;
+    let (main, saved) = asleep_in_its_update(&rig).await;
+    for name in rig.home().iter().filter(|name| name.ends_with(".journal")) {
+        std::fs::remove_file(rig.home_path().join(name)).unwrap();
+    }
+    held_off(&rig, main, &saved).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_main_of_which_nothing_is_left_in_home_is_held_off() {
+    let rig = deploying_v2().await;
+    let (main, saved) = asleep_in_its_update(&rig).await;
+    for name in rig.home() {
+        std::fs::remove_file(rig.home_path().join(name)).unwrap();
+    }
+    held_off(&rig, main, &saved).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_main_without_a_home_is_held_off() {
+    let rig = deploying_v2().await.env("HOME", "/nowhere");
+    let (main, saved) = asleep_in_its_update(&rig).await;
+    held_off(&rig, main, &saved).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_main_that_could_not_be_held_off_changes_nothing() {
+    let rig = deploying_v2().await.env("HOME", "/nowhere").env("RUNNER_TEMP", "/nowhere");
+    let ran = rig.main().await;
+    let changing = rig.simulator.world().requests().into_iter().filter(|request| request.changing).count();
+    assert_eq!((ran.code, changing), (1, 0), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the post step could not hold this run off"), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_do_not_outlive_a_post_step_that_refuses() {
+    let rig = deploying_v2().await;
+    let first = killed_at(&rig, "UpdateService", Moment::Before).await;
+    let second = killed_at(&rig, "DescribeServices", Moment::Before).await;
+    assert!(rig.home().iter().any(|name| name.ends_with(".credentials")), "{:?}", rig.home());
+    let post = rig.post(&first.state.into_iter().chain(second.state).collect()).await;
+    assert!(post.stdout.contains("more than one journal"), "{}", post.stdout);
+    assert!(!rig.home().iter().any(|name| name.contains(".credentials")), "{:?}", rig.home());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_smoke_tests_send_is_masked_and_never_kept() {
+    let file = format!(
+        "version: 1\nauth: {{ aws: {{ role: \"{ROLE}\", region: eu-west-1, external-id: canary-tenant }} }}\nservices:\n  web:\n    target: ecs\n    image: \"{REPOSITORY}/web@{DIGEST}\"\n    smoke:\n      - path: /health\n        headers: {{ Authorization: \"Bearer canary-token\", Accept: \"text/plain\" }}\n        send: canary-body\n"
+    );
+    let rig = Rig::empty(100.0).await.file(".github/touchdown.yml", &file).input("skip-push", "true");
+    rig.simulator.world().add_service(&ServiceSeed::new("web")).unwrap();
+    let ran = rig.main().await;
+    assert!(ran.stdout.contains("smoke test GET /health"), "{}", ran.stdout);
+    assert!(ran.state.values().all(|line| !line.contains("canary")), "{:?}", ran.state);
+    for masked in ["canary-token", "Bearer canary-token", "canary-tenant"] {
+        assert!(ran.stdout.contains(&format!("::add-mask::{masked}\n")), "{masked}: {}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains("::add-mask::text/plain"), "{}", ran.stdout);
 }
