@@ -60,6 +60,13 @@ pub struct Failure {
     pub evidence: Vec<Evidence>,
 }
 
+impl Evidence {
+    /// Every text of it.
+    pub fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        [&mut self.title].into_iter().chain(&mut self.lines)
+    }
+}
+
 impl Failure {
     /// A failure of `kind` that says `what`.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
@@ -97,6 +104,12 @@ impl Failure {
             self.evidence.push(Evidence { title: title.into(), lines });
         }
         self
+    }
+
+    /// Every text of it.
+    pub fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let evidence = self.evidence.iter_mut().flat_map(Evidence::texts);
+        [&mut self.what].into_iter().chain(&mut self.why).chain(&mut self.fix).chain(evidence)
     }
 
     /// Cuts every text so that the whole serialises to at most about `bytes` bytes; evidence goes first.

@@ -8,6 +8,7 @@ use crate::cloud::aws::AwsEndpoints;
 use crate::http::Endpoints;
 use crate::runner::env::Env;
 use crate::runner::mistake::Mistake;
+use crate::runner::workspace::Workspace;
 
 /// What the environment overrides.
 #[derive(Default)]
@@ -29,7 +30,7 @@ pub(super) enum Allowed {
 
 /// Reads `AWS_ENDPOINT_URL…` and `TOUCHDOWN_ENDPOINT_…`. What is refused is left out.
 pub(super) fn endpoints(env: &Env, allowed: Allowed) -> Overridden {
-    let (mut read, mut hosts) = (Overridden::default(), BTreeMap::new());
+    let (mut read, mut hosts, mut here) = (Overridden::default(), BTreeMap::new(), Vec::new());
     // <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html> (2026-11)
     let ignored = env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     for (name, value) in env.iter().filter(|(_, value)| !value.is_empty()) {
@@ -43,7 +44,7 @@ pub(super) fn endpoints(env: &Env, allowed: Allowed) -> Overridden {
                 read.mistakes.push(Mistake::new(name, what, write));
                 continue;
             }
-            Ok(Where::Loopback) => {}
+            Ok(Where::Loopback) => here.push(name),
             Ok(Where::Elsewhere) => read.notes.push(format!("{name} sends requests to {value}")),
         }
         match (of_aws, of_host) {
@@ -57,7 +58,27 @@ pub(super) fn endpoints(env: &Env, allowed: Allowed) -> Overridden {
             (None, None) => {}
         }
     }
+    if let Some((first, others)) = here.split_first() {
+        let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        read.notes.push(format!("requests go to this machine instead of their own hosts: {first}{others}"));
+    }
     Overridden { hosts: Endpoints(hosts), ..read }
+}
+
+/// What else stands between us and the clouds: a proxy and further certificates are told, and certificates of the checkout are refused.
+pub(super) fn way(env: &Env, workspace: &Workspace, notes: &mut Vec<String>) -> Option<Mistake> {
+    let proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+    for name in proxies {
+        let host = env.get(name).and_then(|value| url::Url::parse(value).ok()).and_then(|url| url.host_str().map(str::to_owned));
+        notes.extend(host.map(|host| format!("requests go through the proxy {host} ({name})")));
+    }
+    let file = env.get("SSL_CERT_FILE").filter(|file| !file.is_empty())?;
+    if env.get("GITHUB_WORKSPACE").is_some() && workspace.holds(file) {
+        let what = "names certificates of the checkout: whoever can change a branch could read every request";
+        return Some(Mistake::new("SSL_CERT_FILE", what, "name a file that the runner's image brings along"));
+    }
+    notes.push(format!("the certificates of {file} are trusted too (SSL_CERT_FILE)"));
+    None
 }
 
 enum Where {

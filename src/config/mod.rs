@@ -131,5 +131,5 @@ pub fn failure(mistakes: &[Mistake]) -> Failure {
     mistakes
         .iter()
         .fold(Failure::config(what), |failure, mistake| failure.why(mistake.to_string()))
-        .fix("nothing was touched: correct the settings and run again")
+        .fix("correct the settings and run again")
 }

@@ -1,6 +1,6 @@
 //! What a run does: mode, stages to skip, who may change anything, how to sign in; and every service of it, put together as the plan.
 
-use crate::cloud::aws::AwsAuth;
+use crate::cloud::aws::{AwsAuth, is_region};
 use crate::runner::mistake::{Mistake, nearest};
 use crate::values::Secret;
 
@@ -9,9 +9,9 @@ use super::endpoints::{self, Allowed, Overridden};
 use super::file::{Chosen, File};
 use super::plan::{Auth, Mode, Plan, Skip, TargetPlan};
 use super::reader::Reader;
-use super::service::{Draft, is_region};
+use super::service::Draft;
 use super::settings::Setting;
-use super::variables::Variables;
+use super::variables::{Author, Variables};
 
 /// The most services of one run.
 const MOST: usize = 100;
@@ -21,14 +21,14 @@ pub(super) fn plan(config: Config, jobs_environment: Option<&str>) -> (Plan, Vec
     let Config { env, workspace, origin, given, file, mistakes } = config;
     let mut reader = Reader { given: &given, place: "", workspace: &workspace, commit: &origin.commit, mistakes };
     let (mode, skip) = (mode(&mut reader), skip(&mut reader));
-    let changes = matches!(mode, Mode::Deploy | Mode::Rollback { .. }) && !skip.deploy;
-    if !reader.flag("allow-pull-request") && changes && origin.is_pull_request() {
-        let what = format!("is {} on {}: whoever can open a pull request would deploy", mode.name(), origin.event);
-        reader.wrong("mode", what, "deploy on push, or set allow-pull-request: true");
+    let author = if origin.is_pull_request() && !reader.flag("allow-pull-request") { Author::Anybody } else { Author::Trusted };
+    if let Some((what, write)) = by_anybody(&mode, skip, file.is_some()).filter(|_| author == Author::Anybody) {
+        reader.wrong("mode", format!("is {} on {}: {what}", mode.name(), origin.event), write);
     }
     let allowed = if reader.flag("allow-endpoint-overrides") { Allowed::Everywhere } else { Allowed::Loopback };
     let Overridden { hosts, aws, mut notes, mistakes } = endpoints::endpoints(&env, allowed);
     reader.mistakes.extend(mistakes);
+    reader.mistakes.extend(endpoints::way(&env, &workspace, &mut notes));
     let environment = reader.text("environment").or_else(|| jobs_environment.map(str::to_owned));
     let single = file.is_none();
     let chosen = match file {
@@ -36,7 +36,7 @@ pub(super) fn plan(config: Config, jobs_environment: Option<&str>) -> (Plan, Vec
         Some((path, file)) => {
             of_one_service(&mut reader, &path);
             notes.extend(overlay(&mut reader, &file, environment.as_deref()));
-            let mut variables = Variables::of(&env);
+            let mut variables = Variables::of(&env, author);
             let chosen = file.chosen(environment.as_deref(), &mut variables);
             reader.mistakes.extend(variables.mistakes);
             chosen
@@ -56,6 +56,20 @@ pub(super) fn plan(config: Config, jobs_environment: Option<&str>) -> (Plan, Vec
     });
     let services = drafts.into_iter().map(|draft| draft.plan).collect();
     (Plan { mode, services, groups, auth, skip, environment, notes, endpoints: hosts, aws_endpoints: aws }, reader.mistakes)
+}
+
+/// What must not be done for whoever opens a pull request, and what to write.
+fn by_anybody(mode: &Mode, skip: Skip, from_file: bool) -> Option<(&'static str, &'static str)> {
+    match mode {
+        Mode::Deploy | Mode::Rollback { .. } if !skip.deploy => {
+            Some(("whoever can open a pull request would deploy", "deploy on push, or set allow-pull-request: true"))
+        }
+        Mode::Deploy | Mode::Rollback { .. } | Mode::Verify if from_file => Some((
+            "whoever can open a pull request writes the file, and its requests would be sent from here",
+            "verify on push or on a schedule, or set allow-pull-request: true",
+        )),
+        Mode::Deploy | Mode::Rollback { .. } | Mode::Verify | Mode::Plan | Mode::History | Mode::Rehearse { .. } => None,
+    }
 }
 
 fn skip(reader: &mut Reader<'_>) -> Skip {

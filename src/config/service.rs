@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cloud::aws::is_region;
 use crate::engine::member::{JobOnCancel, JobPlan};
 use crate::engine::record::{JobRollback, OnTrouble};
 use crate::target::ecs::{EcsSettings, WaitUntil, default_cluster};
@@ -98,7 +99,7 @@ impl Reader<'_> {
             (None, Some(region)) => region.to_owned(),
             (None, None) => self.required("region", "write the cluster's region, e.g. eu-west-1"),
         };
-        if !is_region(&region) {
+        if !region.is_empty() && !is_region(&region) {
             self.wrong("region", format!("is {region:?}, no region"), "write the cluster's region, e.g. eu-west-1");
         }
         TargetPlan::Ecs(EcsSettings {
@@ -219,11 +220,6 @@ impl Reader<'_> {
         };
         Some(words).filter(|words| !words.is_empty())
     }
-}
-
-/// Whether it can be part of a host name and nothing else: a region stands in the address of every call.
-pub(super) fn is_region(text: &str) -> bool {
-    text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A command: a JSON list of words, or one line for `sh -c` when it needs a shell, or plain words.

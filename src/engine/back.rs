@@ -93,7 +93,7 @@ async fn prove(
     };
     let mut samples: Vec<Sample> = Vec::new();
     loop {
-        samples.push(probe(&tools.http, &address, &member.health, &Shipped::default()).await);
+        samples.push(probe(&tools.http, &address, &member.health, &Shipped::AnyBuild).await);
         let after = match judge_rollback(baseline, &samples, &member.health) {
             Verdict::Healthy { proof } => return Ok(Ok(proof)),
             Verdict::Unhealthy(failure) => return Ok(Err(failure)),

@@ -73,8 +73,24 @@ pub(crate) async fn capture(member: &Member, tools: &Tools) -> Ended {
 }
 
 async fn found(member: &Member, tools: &Tools, captured: Captured<Opaque>) -> Vec<Event> {
+    if address(member, captured.address.as_ref()).is_none()
+        && let Some(failure) = nowhere_to_ask(member, &captured.notes)
+    {
+        return vec![Event::Failed { failure }];
+    }
     let baseline = probe_baseline(member, tools, &captured).await;
     vec![Event::Captured { captured, baseline }]
+}
+
+/// The settings ask something of answers, and nothing can be asked: told before anything changes, never passed over.
+fn nowhere_to_ask(member: &Member, notes: &[String]) -> Option<Failure> {
+    let asked = member.health.of_answers();
+    if asked.is_empty() || member.checks == Checks::Skipped || matches!(member.health.at, HealthAt::Waived(_)) {
+        return None;
+    }
+    let what = format!("{}: there is no address at which {} can be asked", member.name, asked.join(", "));
+    let failure = notes.iter().fold(Failure::config(what), |failure, note| failure.why(note.clone()));
+    Some(failure.fix("set health.url to an address that reaches the service").fix(format!("or remove {}", asked.join(", "))))
 }
 
 async fn probe_baseline(member: &Member, tools: &Tools, captured: &Captured<Opaque>) -> Baseline {
@@ -82,7 +98,7 @@ async fn probe_baseline(member: &Member, tools: &Tools, captured: &Captured<Opaq
         return Baseline::Unknown;
     }
     let Some(address) = address(member, captured.address.as_ref()) else { return Baseline::Unknown };
-    let sample = probe(&tools.http, &address, &member.health, &Shipped::default()).await;
+    let sample = probe(&tools.http, &address, &member.health, &Shipped::AnyBuild).await;
     baseline(Some(&sample))
 }
 
@@ -290,7 +306,8 @@ pub(crate) async fn prove(
         return Ok(Ok(vec![format!("health is not asked: {reason}")]));
     }
     let Some(address) = address(member, named) else {
-        return Ok(Ok(vec!["no address to ask: the platform's own checks are the proof".to_owned()]));
+        let unasked = vec!["no address to ask: the platform's own checks are the proof".to_owned()];
+        return Ok(nowhere_to_ask(member, &[]).map_or(Ok(unasked), Err));
     };
     tools.pace.pause(health.initial_delay).await?;
     let proof = match sample_until_judged(member, tools, health, &address, until).await? {

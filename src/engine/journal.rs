@@ -7,6 +7,7 @@ use ring::hmac;
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind, Result};
+use crate::health::Baseline;
 
 use super::record::{Entry, Event, FORMAT, Record};
 
@@ -39,7 +40,11 @@ pub struct Journal {
     evidence: usize,
     clock: Clock,
     watcher: Option<Watcher>,
+    redactor: Option<Redactor>,
 }
+
+/// Takes secrets out of a text.
+pub type Redactor = Box<dyn Fn(&str) -> String + Send>;
 
 /// Is told every entry once it is kept.
 pub type Watcher = Box<dyn FnMut(&Entry) + Send>;
@@ -47,7 +52,7 @@ pub type Watcher = Box<dyn FnMut(&Entry) + Send>;
 impl Journal {
     /// A new journal, kept in every one of `keepers`.
     pub fn new(nonce: String, keepers: Vec<Box<dyn Keeper>>, clock: Clock) -> Self {
-        Self { nonce, entries: Vec::new(), keepers, lost: Vec::new(), bytes: 0, evidence: 0, clock, watcher: None }
+        Self { nonce, entries: Vec::new(), keepers, lost: Vec::new(), bytes: 0, evidence: 0, clock, watcher: None, redactor: None }
     }
 
     /// A journal that goes on where `saved` ended.
@@ -63,6 +68,13 @@ impl Journal {
         self
     }
 
+    /// Hands every text that may be foreign to `redactor` before it is kept anywhere.
+    #[must_use]
+    pub fn redacted(mut self, redactor: Redactor) -> Self {
+        self.redactor = Some(redactor);
+        self
+    }
+
     /// Every entry so far.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -74,7 +86,10 @@ impl Journal {
     }
 
     /// Appends `record` to every copy. An error means that no copy took it: nothing may be changed after that.
-    pub fn append(&mut self, record: Record) -> Result<&Entry> {
+    pub fn append(&mut self, mut record: Record) -> Result<&Entry> {
+        if let Some(redactor) = &self.redactor {
+            texts(&mut record).into_iter().for_each(|text| *text = redactor(text));
+        }
         let seq = u32::try_from(self.entries.len()).map_err(|_| Failure::bug("the journal has too many lines"))?;
         let entry = fit(Entry { seq, at: self.clock.now(), record })?;
         let line = seal(&self.nonce, &entry)?;
@@ -179,6 +194,25 @@ fn unseal(nonce: &str, line: &str) -> Option<Entry> {
 fn checksum(nonce: &str, json: &str) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, nonce.as_bytes()), json.as_bytes());
     tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is only for people in a record, and may be foreign.
+fn texts(record: &mut Record) -> Vec<&mut String> {
+    match record {
+        Record::Noted { note, .. } => vec![note],
+        Record::Service { event, .. } => match event {
+            Event::Failed { failure } | Event::RollbackFailed { failure, .. } => failure.texts().collect(),
+            Event::Evidence { evidence } => evidence.texts().collect(),
+            Event::Verified { proof } | Event::RolledBack { proof } => proof.iter_mut().collect(),
+            Event::Settled { arrival } => arrival.facts.iter_mut().chain(&mut arrival.notes).collect(),
+            Event::Prepared { prepared } => prepared.changes.iter_mut().collect(),
+            Event::Captured { captured, baseline: Baseline::Unhealthy { how } } => captured.notes.iter_mut().chain([how]).collect(),
+            Event::Captured { captured, .. } => captured.notes.iter_mut().collect(),
+            Event::JobEnded { tail, .. } => tail.iter_mut().collect(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
 }
 
 /// Shortens what is only for people until the entry fits a line.

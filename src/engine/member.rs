@@ -69,7 +69,8 @@ pub enum Checks {
 /// A migration or a backup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobPlan {
-    /// What to run.
+    /// What to run; not in the journal: a command may hold a secret, and the post step starts no job.
+    #[serde(skip)]
     pub what: TaskWhat,
     /// How long it may take.
     pub timeout: Duration,

@@ -41,7 +41,8 @@ pub struct HealthSettings {
     pub max_latency: Option<Duration>,
     /// Hold time after healthy; one failure fails.
     pub stabilize: Duration,
-    /// Requests run once when healthy.
+    /// Requests run once when healthy; not in the journal: their headers and bodies may hold secrets, and no way back runs them.
+    #[serde(skip)]
     pub smoke: Vec<Smoke>,
 }
 
@@ -120,6 +121,43 @@ pub fn pattern(text: &str) -> Option<&str> {
     text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|pattern| !pattern.is_empty())
 }
 
+/// The version an answer told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersionTold {
+    /// None, or no rule asks for one.
+    Nothing,
+    /// This one, and nothing was known to compare it with.
+    Version(String),
+    /// This one, which was compared with what was shipped.
+    Compared(String),
+}
+
+impl VersionTold {
+    /// The version, compared or not.
+    pub fn version(&self) -> Option<&str> {
+        match self {
+            VersionTold::Nothing => None,
+            VersionTold::Version(version) | VersionTold::Compared(version) => Some(version),
+        }
+    }
+}
+
+impl HealthSettings {
+    /// The settings that ask something of answers, and so need an address to be asked at.
+    pub fn of_answers(&self) -> Vec<&'static str> {
+        let asked = [
+            ("health.version", self.version.is_some()),
+            ("health.body", self.body.is_some()),
+            ("health.json", !self.json.is_empty()),
+            ("health.header", !self.header.is_empty()),
+            ("health.max-latency", self.max_latency.is_some()),
+            ("smoke", !self.smoke.is_empty()),
+        ];
+        asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect()
+    }
+}
+
 /// One look at the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
@@ -127,8 +165,8 @@ pub struct Sample {
     pub at: Timestamp,
     /// How long it took.
     pub latency: Duration,
-    /// The version the answer told, where a rule asks for one.
-    pub version: Option<String>,
+    /// The version the answer told.
+    pub version: VersionTold,
     /// `None`: as expected.
     pub wrong: Option<Wrong>,
 }

@@ -8,18 +8,21 @@ use crate::http::{Answer, Http, Visit, VisitError, Visited};
 use crate::values::{Address, Digest};
 
 use super::expect::{self, short};
-use super::{HealthAt, HealthSettings, Sample, Sign, Smoke, VersionIs, VersionRule, Wrong};
+use super::{HealthAt, HealthSettings, Sample, Sign, Smoke, VersionIs, VersionRule, VersionTold, Wrong};
 
 /// Bounds a smoke test.
 const SMOKE: Duration = Duration::from_secs(30);
 
-/// What was shipped, for a version rule to compare with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shipped {
-    /// The commit.
-    pub commit: Option<String>,
-    /// The image.
-    pub digest: Option<Digest>,
+/// What a version rule compares the answering build with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shipped {
+    /// Nothing: any build may answer. Before a deploy, and on the way back.
+    AnyBuild,
+    /// The build the settings tell of, with its image where that is known.
+    Build {
+        /// The image.
+        digest: Option<Digest>,
+    },
 }
 
 /// One look at the service.
@@ -36,13 +39,21 @@ pub async fn probe(http: &Http, address: &Address, settings: &HealthSettings, sh
         wanted: settings.status.0.clone(),
     };
     match http.visit(visit).await {
-        Visited::Failed(error) => Sample { at, latency: http.clock().now().since(at), version: None, wrong: Some(unanswered(error)) },
+        Visited::Failed(error) => {
+            Sample { at, latency: http.clock().now().since(at), version: VersionTold::Nothing, wrong: Some(unanswered(error)) }
+        }
         Visited::Answered { answer, latency } => {
-            let version = settings.version.as_ref().and_then(|rule| expect::told(&answer, &rule.at));
-            let expected = settings.clone();
-            let wrong =
-                apart(move || mismatch(&answer, &expected)).await.unwrap_or_else(|why| Some(Wrong { sign: Sign::Content, told: why }));
-            let wrong = wrong.or_else(|| wrong_version(version.as_deref(), settings.version.as_ref()?, shipped));
+            let told = settings.version.as_ref().and_then(|rule| expect::told(&answer, &rule.at));
+            let expected = settings.version.as_ref().and_then(|rule| expected(rule, shipped));
+            let other = || wrong_version(told.as_deref(), settings.version.as_ref()?, expected.as_ref()?);
+            let asked = settings.clone();
+            let wrong = apart(move || mismatch(&answer, &asked)).await;
+            let wrong = wrong.unwrap_or_else(|why| Some(Wrong { sign: Sign::Content, told: why })).or_else(other);
+            let version = match (told, expected) {
+                (None, _) => VersionTold::Nothing,
+                (Some(version), None) => VersionTold::Version(version),
+                (Some(version), Some(_)) => VersionTold::Compared(version),
+            };
             Sample { at, latency, version, wrong }
         }
     }
@@ -119,21 +130,25 @@ fn mismatch(answer: &Answer, settings: &HealthSettings) -> Option<Wrong> {
         .or_else(|| content().map(|told| Wrong { sign: Sign::Content, told }))
 }
 
-/// Expected and got, when the answer is not the shipped build's. Nothing shipped is known: any version will do.
-fn wrong_version(got: Option<&str>, rule: &VersionRule, shipped: &Shipped) -> Option<Wrong> {
-    let expected = match &rule.expected {
-        VersionIs::Text(_) | VersionIs::Commit(_) if *shipped == Shipped::default() => return None,
-        VersionIs::Text(text) | VersionIs::Commit(text) => text.clone(),
-        VersionIs::Digest => shipped.digest.as_ref()?.to_string(),
-    };
+/// What must be told; `None`: nothing is known to compare with.
+fn expected(rule: &VersionRule, shipped: &Shipped) -> Option<String> {
+    let Shipped::Build { digest } = shipped else { return None };
+    match &rule.expected {
+        VersionIs::Text(text) | VersionIs::Commit(text) => Some(text.clone()),
+        VersionIs::Digest => digest.as_ref().map(ToString::to_string),
+    }
+}
+
+/// Expected and got, when the answer is not the shipped build's.
+fn wrong_version(got: Option<&str>, rule: &VersionRule, expected: &str) -> Option<Wrong> {
     let same = got.is_some_and(|got| match &rule.expected {
         VersionIs::Commit(commit) => same_commit(got, commit),
         VersionIs::Digest => got == expected || Some(got) == expected.strip_prefix("sha256:"),
         VersionIs::Text(text) => got == text,
     });
     let told = || match got {
-        Some(got) => format!("expected version {}, got {}: another build answers", short(&expected), short(got)),
-        None => format!("expected version {}, the answer tells none at {}", short(&expected), expect::place(&rule.at)),
+        Some(got) => format!("expected version {}, got {}: another build answers", short(expected), short(got)),
+        None => format!("expected version {}, the answer tells none at {}", short(expected), expect::place(&rule.at)),
     };
     (!same).then(|| Wrong { sign: Sign::Version, told: told() })
 }

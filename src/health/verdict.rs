@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::failure::{Failure, Kind};
 
-use super::{Baseline, HealthSettings, Sample, Sign, Verdict, Wrong};
+use super::{Baseline, HealthSettings, Sample, Sign, Verdict, VersionTold, Wrong};
 
 /// Pause between the confirming answers after the first healthy one.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ pub fn judge_rollback(baseline: &Baseline, samples: &[Sample], settings: &Health
 pub fn baseline(sample: Option<&Sample>) -> Baseline {
     match sample {
         None => Baseline::Unknown,
-        Some(Sample { wrong: None, version, .. }) => Baseline::Healthy { version: version.clone() },
+        Some(Sample { wrong: None, version, .. }) => Baseline::Healthy { version: version.version().map(str::to_owned) },
         Some(Sample { wrong: Some(how), .. }) => Baseline::Unhealthy { how: how.told.clone() },
     }
 }
@@ -77,11 +77,11 @@ pub fn percentile(samples: &[Sample], percent: usize) -> Duration {
 }
 
 fn compared(sample: &Sample, was: &str) -> Sample {
-    let wrong = match (&sample.wrong, &sample.version) {
+    let wrong = match (&sample.wrong, sample.version.version()) {
         (Some(wrong), _) => Some(wrong.clone()),
         (None, Some(version)) if version == was => None,
         (None, other) => {
-            let told = format!("expected version {was}, as before the deploy, got {}", other.as_deref().unwrap_or("none"));
+            let told = format!("expected version {was}, as before the deploy, got {}", other.unwrap_or("none"));
             Some(Wrong { sign: Sign::Version, told })
         }
     };
@@ -194,8 +194,11 @@ fn proof(healthy: &[Sample], slowest: Duration, settings: &HealthSettings) -> Ve
     let over = healthy[healthy.len() - 1].at.since(healthy[0].at);
     let answers = if healthy.len() == 1 { "1 healthy answer".to_owned() } else { format!("{} consecutive healthy answers", healthy.len()) };
     let mut proof = vec![format!("{answers} over {} (95 % within {})", seconds(over), seconds(slowest))];
-    if let Some(version) = healthy[healthy.len() - 1].version.as_ref().filter(|_| settings.version.is_some()) {
-        proof.push(format!("it tells version {version}, as shipped"));
+    match &healthy[healthy.len() - 1].version {
+        _ if settings.version.is_none() => {}
+        VersionTold::Nothing => {}
+        VersionTold::Version(version) => proof.push(format!("it tells version {version}")),
+        VersionTold::Compared(version) => proof.push(format!("it tells version {version}, as shipped")),
     }
     proof
 }

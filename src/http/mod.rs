@@ -163,7 +163,7 @@ impl Http {
             headers.insert(http::header::HOST, authority);
         }
         let outgoing = self.shared.client.request(request.method().clone(), url).headers(headers).body(request.body().clone());
-        let mut response = outgoing.send().await.map_err(|error| no_answer(error, request.uri()))?;
+        let mut response = outgoing.send().await.map_err(|error| no_answer(error, &self.path_to(request.uri())))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer::Lost(words::plain(&error.without_url())))? {
@@ -175,6 +175,14 @@ impl Http {
         Ok(Answer { status, headers, body: body.freeze() })
     }
 
+    /// The host, and the proxy on the way to it, as people name them.
+    fn path_to(&self, uri: &http::Uri) -> String {
+        let host = uri.host().unwrap_or_default();
+        let url = url::Url::parse(&uri.to_string()).ok();
+        let proxy = url.as_ref().and_then(|url| self.shared.proxies.for_url(url)).and_then(url::Url::host_str);
+        proxy.map_or_else(|| host.to_owned(), |proxy| format!("{host} (through the proxy {proxy})"))
+    }
+
     /// The clock retries run on.
     pub fn clock(&self) -> &Clock {
         &self.shared.options.clock
@@ -182,8 +190,7 @@ impl Http {
 }
 
 /// Whether the request certainly did not arrive.
-fn no_answer(error: reqwest::Error, uri: &http::Uri) -> NoAnswer {
-    let host = uri.host().unwrap_or_default();
+fn no_answer(error: reqwest::Error, host: &str) -> NoAnswer {
     let (name_unknown, not_sent) = (error.is_dns(), error.is_connect() || error.is_builder());
     let why = words::plain(&error.without_url());
     match (name_unknown, not_sent) {

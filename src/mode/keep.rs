@@ -143,7 +143,8 @@ fn keepers(context: &Context, nonce: &str) -> (Vec<Box<dyn Keeper>>, Vec<String>
 }
 
 pub(crate) fn watched(context: &Context, journal: Journal) -> Journal {
-    let log = context.log.clone();
+    let (log, secrets) = (context.log.clone(), context.log.clone());
+    let journal = journal.redacted(Box::new(move |text| secrets.redact(text)));
     journal.watched(Box::new(move |entry| {
         if let Some((service, line)) = narrate::line(entry) {
             log.line(&service.map_or_else(|| line.clone(), |service| format!("{service}: {line}")));

@@ -7,8 +7,8 @@ use crate::cloud::aws::{AwsAuth, Entrance, Keep, Session};
 use crate::config::plan::{Plan, ServicePlan, TargetPlan};
 use crate::engine::member::{Checks, Goal, Member};
 use crate::failure::{Failure, Result};
+use crate::health::HealthAt;
 use crate::health::probe::Shipped;
-use crate::health::{HealthAt, VersionIs};
 use crate::runner::home::Home;
 use crate::runner::oidc::Oidc;
 use crate::target::Common;
@@ -80,7 +80,7 @@ pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions,
         name: plan.name.clone(),
         run: context.run.clone(),
         target: target(context, plan, sessions)?,
-        shipped: shipped(plan, &goal),
+        shipped: shipped(&goal),
         goal,
         health: plan.health.clone(),
         checks,
@@ -120,13 +120,11 @@ fn target(context: &Context, plan: &ServicePlan, sessions: &Sessions) -> Result<
     }
 }
 
-fn shipped(plan: &ServicePlan, goal: &Goal) -> Shipped {
-    let commit = plan.health.version.as_ref().and_then(|rule| match &rule.expected {
-        VersionIs::Commit(text) | VersionIs::Text(text) => Some(text.clone()),
-        VersionIs::Digest => None,
-    });
+/// A release that the platform has already may be of any build; what runs now is held to what the settings say.
+fn shipped(goal: &Goal) -> Shipped {
     match goal {
-        Goal::Image(image) => Shipped { commit, digest: Some(image.digest.clone()) },
-        Goal::Release(_) | Goal::WhatStoodBefore => Shipped::default(),
+        Goal::Image(image) => Shipped::Build { digest: Some(image.digest.clone()) },
+        Goal::WhatStoodBefore => Shipped::Build { digest: None },
+        Goal::Release(_) => Shipped::AnyBuild,
     }
 }

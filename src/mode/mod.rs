@@ -67,7 +67,7 @@ async fn main(surroundings: Surroundings, flags: &Flags) -> u8 {
         Ok(plan) => plan,
         Err(failure) => return tell::tell(&surroundings, Told::Early(&failure)),
     };
-    secrets::mask(&surroundings.log, &plan);
+    secrets::hide(&surroundings.log, &plan);
     match walk(&surroundings, &plan).await {
         Ok(journal) => tell::tell(&surroundings, Told::Journal(&journal)),
         Err(failure) => tell::tell(&surroundings, Told::Early(&failure)),

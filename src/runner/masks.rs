@@ -62,7 +62,7 @@ impl Masks {
 /// How many bytes at the end of `text` are a beginning of `form`; nothing below what could be anything.
 fn beginning_at_the_end(text: &str, form: &str) -> Option<usize> {
     let ends = form.char_indices().map(|(at, _)| at).filter(|at| (SHORTEST..=text.len()).contains(at));
-    ends.filter(|end| text.ends_with(&form[..*end])).last()
+    ends.rev().find(|end| text.ends_with(&form[..*end]))
 }
 
 /// Words, regions and account numbers: they stand in outputs and addresses and are nobody's secret.

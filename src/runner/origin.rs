@@ -4,6 +4,9 @@ use crate::values::RunId;
 
 use super::env::Env;
 
+/// The largest payload of an event that is read, in bytes: GitHub's own limit.
+const LARGEST_EVENT: u64 = 25 * 1024 * 1024;
+
 /// Where a run came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -21,6 +24,8 @@ pub struct Origin {
     pub run: Option<RunId>,
     /// Its page.
     pub run_url: Option<String>,
+    /// On `workflow_run`: the event of the run that has ended.
+    pub begun_by: Option<String>,
 }
 
 impl Origin {
@@ -41,11 +46,27 @@ impl Origin {
             actor: env.get("GITHUB_ACTOR").map(str::to_owned),
             run_url: run.as_ref().and_then(page),
             run,
+            begun_by: begun_by(env),
         }
     }
 
-    /// Whether somebody who may not push could have chosen what runs.
+    /// Whether somebody who may not push could have chosen what is checked out, or when this runs
+    /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows>, 2026-11).
     pub fn is_pull_request(&self) -> bool {
-        matches!(self.event.as_str(), "pull_request" | "pull_request_target")
+        let event = if self.event == "workflow_run" { self.begun_by.as_deref().unwrap_or_default() } else { &self.event };
+        event.starts_with("pull_request") || event == "issue_comment"
     }
+}
+
+/// `workflow_run.event` of the event's payload; one that cannot be read counts as a pull request's, where there should be one.
+fn begun_by(env: &Env) -> Option<String> {
+    if env.get("GITHUB_EVENT_NAME") != Some("workflow_run") {
+        return None;
+    }
+    let payload = || -> Option<serde_json::Value> {
+        let file = std::fs::File::open(env.get("GITHUB_EVENT_PATH")?).ok()?;
+        serde_json::from_reader(std::io::Read::take(file, LARGEST_EVENT)).ok()
+    };
+    let told = payload().and_then(|payload| payload.pointer("/workflow_run/event")?.as_str().map(str::to_owned));
+    Some(told.unwrap_or_else(|| "pull_request".to_owned()))
 }

@@ -26,6 +26,11 @@ impl Workspace {
         fs::symlink_metadata(self.0.join(path)).is_ok()
     }
 
+    /// Whether `path`, wherever its links lead, lies in it; a path that leads nowhere does not.
+    pub fn holds(&self, path: &str) -> bool {
+        matches!((self.0.canonicalize(), fs::canonicalize(path)), (Ok(root), Ok(real)) if real.starts_with(&root))
+    }
+
     /// The text of the regular file at `path`, at most [`LARGEST`] bytes, wherever links lead within the workspace.
     pub fn read(&self, path: &str) -> Result<String> {
         let wrong = |why: String| Failure::config(format!("{path:?} cannot be read")).why(why);

@@ -251,6 +251,12 @@ pub enum TaskWhat {
     Job(String),
 }
 
+impl Default for TaskWhat {
+    fn default() -> Self {
+        Self::Command(Vec::new())
+    }
+}
+
 /// The platform's name of a running task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskHandle(pub String);

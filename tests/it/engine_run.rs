@@ -283,7 +283,7 @@ impl Rig {
             run: RunId { id: "1".into(), attempt: 1 },
             target: Arc::new(target.clone()),
             goal: Goal::Image(PinnedImage { repository: "r/web".into(), tag: None, digest }),
-            shipped: Shipped::default(),
+            shipped: Shipped::AnyBuild,
             health: health(),
             checks: Checks::Asked,
             shares: vec![Share::FULL],

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use touchdown::clock::Timestamp;
 use touchdown::failure::{Failure, Kind};
 use touchdown::health::verdict::{baseline, judge, judge_rollback, percentile};
-use touchdown::health::{Baseline, HealthAt, HealthSettings, Sample, Sign, StatusSet, Verdict, VersionAt, VersionIs, VersionRule, Wrong};
+use touchdown::health::{
+    Baseline, HealthAt, HealthSettings, Sample, Sign, StatusSet, Verdict, VersionAt, VersionIs, VersionRule, VersionTold, Wrong,
+};
 
 fn settings() -> HealthSettings {
     HealthSettings {
@@ -34,7 +36,7 @@ fn wrong(sign: Sign, told: &str) -> Option<Wrong> {
 }
 
 fn sample(second: u64, wrong: Option<Wrong>) -> Sample {
-    Sample { at: Timestamp(1_795_000_000_000 + second * 1000), latency: Duration::from_millis(20), version: None, wrong }
+    Sample { at: Timestamp(1_795_000_000_000 + second * 1000), latency: Duration::from_millis(20), version: VersionTold::Nothing, wrong }
 }
 
 /// One sample a second: `+` is healthy, `-` is not.
@@ -185,7 +187,7 @@ fn who_never_answered_has_no_latencies() {
 fn the_proof_counts_the_answers_and_names_the_version() {
     let rule = VersionRule { at: VersionAt::Pointer("/version".to_owned()), expected: VersionIs::Text("v2".to_owned()) };
     let mut samples = course("-+++");
-    samples.iter_mut().for_each(|sample| sample.version = Some("v2".to_owned()));
+    samples.iter_mut().for_each(|sample| sample.version = VersionTold::Compared("v2".to_owned()));
     let proof = proof(judge(&samples, &HealthSettings { version: Some(rule), ..settings() }));
     assert_eq!(proof, ["3 consecutive healthy answers over 2.0 s (95 % within 20 ms)", "it tells version v2, as shipped"]);
 }
@@ -196,7 +198,9 @@ fn a_rollback_is_held_to_what_answered_before_the_deploy() {
     let unhealthy = Baseline::Unhealthy { how: "expected status 200-299, got 500".to_owned() };
     let telling = |signs: &str, version: Option<&str>| {
         let mut samples = course(signs);
-        samples.iter_mut().for_each(|sample| sample.version = version.map(str::to_owned));
+        samples.iter_mut().for_each(|sample| {
+            sample.version = version.map_or(VersionTold::Nothing, |version: &str| VersionTold::Version(version.to_owned()))
+        });
         samples
     };
     for (baseline, samples, verdict) in [
@@ -227,7 +231,7 @@ fn a_rollback_needs_neither_the_hold_time_nor_the_speed_nor_the_version_of_the_r
         ..settings()
     };
     let mut samples = course("+++");
-    samples.iter_mut().for_each(|sample| sample.version = Some("v1".to_owned()));
+    samples.iter_mut().for_each(|sample| sample.version = VersionTold::Version("v1".to_owned()));
     let proof = proof(judge_rollback(&Baseline::Healthy { version: Some("v1".to_owned()) }, &samples, &strict));
     assert_eq!(proof, ["3 consecutive healthy answers over 2.0 s (95 % within 20 ms)", "version v1, as before the deploy"]);
 }
@@ -244,7 +248,7 @@ fn a_failed_rollback_is_told_as_one() {
 #[test]
 fn the_baseline_is_what_one_look_told() {
     assert_eq!(baseline(None), Baseline::Unknown);
-    let told = Sample { version: Some("v1".to_owned()), ..sample(0, None) };
+    let told = Sample { version: VersionTold::Version("v1".to_owned()), ..sample(0, None) };
     assert_eq!(baseline(Some(&told)), Baseline::Healthy { version: Some("v1".to_owned()) });
     let bad = sample(0, wrong(Sign::Name, "no such name"));
     assert_eq!(baseline(Some(&bad)), Baseline::Unhealthy { how: "no such name".to_owned() });
@@ -275,7 +279,12 @@ fn any_course() -> impl Strategy<Value = Vec<Sample>> {
         let sampled = course.into_iter().map(|(healthy, pause, latency, version)| {
             at += pause;
             let wrong = (!healthy).then(|| Wrong { sign: Sign::Status(500), told: "got 500".to_owned() });
-            Sample { at: Timestamp(at), latency: Duration::from_millis(latency), version, wrong }
+            Sample {
+                at: Timestamp(at),
+                latency: Duration::from_millis(latency),
+                version: version.map_or(VersionTold::Nothing, VersionTold::Compared),
+                wrong,
+            }
         });
         sampled.collect()
     })
@@ -334,7 +343,7 @@ proptest! {
     fn a_rollback_to_a_version_is_never_proven_by_another(samples in any_course(), settings in any_settings()) {
         let before = Baseline::Healthy { version: Some("v1".to_owned()) };
         if matches!(judge_rollback(&before, &samples, &settings), Verdict::Healthy { .. }) {
-            prop_assert_eq!(samples.last().unwrap().version.as_deref(), Some("v1"));
+            prop_assert_eq!(samples.last().unwrap().version.version(), Some("v1"));
         }
     }
 }

@@ -29,6 +29,26 @@ async fn verify_proves_what_runs_and_fails_when_it_is_not_healthy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_holds_what_runs_to_the_version_that_is_asked_for() {
+    let rig = Rig::new().await.input("mode", "verify").input("health-interval", "1s").input("health-version", "/version=v999");
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "unhealthy"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("expected version v999, got v1"), "{}", ran.stdout);
+    let ran = rig.input("health-version", "/version=v1").main().await;
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    assert!(ran.summary.contains("tells version v1, as shipped"), "{}", ran.summary);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_tells_the_version_that_answers_and_claims_no_more() {
+    let rig = Rig::new().await.input("env", "VERSION=v2").input("health-version", "/version=v2");
+    assert_eq!(rig.main().await.output("outcome"), "live");
+    let ran = rig.main_in("rollback").await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("it tells version v1") && !ran.stdout.contains("as shipped"), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollback_goes_to_the_last_successful_release_and_proves_it() {
     let rig = Rig::new().await.input("env", "VERSION=v2");
     assert_eq!(rig.main().await.output("outcome"), "live");

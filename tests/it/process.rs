@@ -1,6 +1,8 @@
 //! The real binary as the runner starts it: its own process, its own clock, real signals; as PID 1, and in the scratch image.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use touchdown::clock::Clock;
@@ -114,6 +116,52 @@ async fn killed_in_the_middle_of_the_update_post_puts_everything_back() {
         .await;
         assert_eq!(world.serving("web"), "v1", "{moment:?}: {}", told(&post));
     }
+}
+
+/// Stops main while it waits for the answer to its first request of this operation (its first after the update, where it makes some
+/// before), lets post do its work, and lets main go on.
+async fn stopped_at((operation, after_update): (&'static str, bool)) {
+    let simulator = simulator(Duration::from_secs(5)).await;
+    let world = simulator.world();
+    let (reached, stopped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (tell, wait) = (reached.clone(), stopped.clone());
+    let updated = AtomicBool::new(!after_update);
+    world.on_request(Box::new(move |request, now| {
+        if request.operation == "ecs:UpdateService" {
+            updated.store(true, Ordering::SeqCst);
+        }
+        let here = request.operation == operation && now == Moment::After && updated.load(Ordering::SeqCst);
+        if here && !tell.swap(true, Ordering::SeqCst) {
+            while !wait.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        touchdown::simulator::request::Hook::Go
+    }));
+    let (runner, requests) = (step(&simulator), world.clone());
+    let (post, main, by_post) = apart(move || {
+        let reached = Trigger::When(Box::new(move || reached.load(Ordering::SeqCst)));
+        let main = runner.stopped_main(&reached);
+        stopped.store(true, Ordering::SeqCst);
+        let post = runner.post_of(&main);
+        let by_post = requests.requests().len();
+        (post, main.go_on(), by_post)
+    })
+    .await;
+    let told = format!("stopped at {operation}: {}\n--- main, going on ---\n{}", told(&post), told(&main));
+    assert!(post.stdout.contains("the step is still running: it is held off"), "{told}");
+    let later: Vec<String> = world.requests()[by_post..].iter().filter(|one| one.changing).map(|one| one.operation.clone()).collect();
+    assert_eq!(later, Vec::<String>::new(), "main changed something after post: {told}");
+    assert_ne!(main.code, Some(0), "{told}");
+    assert_eq!(world.serving("web"), "v1", "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_main_that_stood_still_while_post_worked_changes_nothing_when_it_goes_on() {
+    // Before the release is marked, before it is applied, while it rolls out, while it is being proven.
+    let moments =
+        [("ecs:RegisterTaskDefinition", false), ("ecs:TagResource", false), ("ecs:UpdateService", false), ("app:GET /health", true)];
+    futures_util::future::join_all(moments.map(stopped_at)).await;
 }
 
 /// Whether this machine lets us be PID 1 of a namespace.

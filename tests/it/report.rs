@@ -4,10 +4,12 @@ mod document;
 mod samples;
 
 use comrak::{Options, markdown_to_html};
-use samples::all;
+use samples::endings::all;
 use serde_json::Value;
 use touchdown::report::Report;
 use touchdown::report::summary::summary;
+use touchdown::runner::env::Env;
+use touchdown::runner::origin::Origin;
 
 /// As GitHub renders it, with everything a foreign text could abuse switched on.
 fn html(markdown: &str) -> String {
@@ -21,16 +23,31 @@ fn html(markdown: &str) -> String {
     markdown_to_html(markdown, &options)
 }
 
-#[test]
-fn every_ending_is_rendered_for_the_pictures() {
+/// The step's variables, for what went wrong before a journal was there.
+const ENVIRONMENT: [(&str, &str); 6] = [
+    ("GITHUB_SERVER_URL", "https://github.com"),
+    ("GITHUB_REPOSITORY", "acme/shop"),
+    ("GITHUB_SHA", "3f2a9c1d5e7b8091a2b3c4d5e6f708125f2b7a9c"),
+    ("GITHUB_REF", "refs/heads/main"),
+    ("GITHUB_RUN_ID", "1234567"),
+    ("GITHUB_ACTOR", "octocat"),
+];
+
+/// Leaves a summary for `make pictures`.
+fn picture(name: &str, summary: &str) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("summaries");
     std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{name}.md")), summary).unwrap();
+}
+
+#[test]
+fn every_ending_is_rendered_for_the_pictures() {
     for (name, entries, early) in all() {
-        let report = Report::of(&entries, early.as_ref());
-        let text = summary(&report);
+        let env: Env = ENVIRONMENT.into_iter().collect();
+        let text = summary(&Report::of(&entries, early.as_ref()).begun_by(&Origin::of(&env)));
         assert!(text.starts_with("## "), "{name}: {text}");
         assert!(html(&text).contains("<h2>"), "{name}");
-        std::fs::write(folder.join(format!("{name}.md")), text).unwrap();
+        picture(name, &text);
     }
 }
 

@@ -222,12 +222,17 @@ impl Rig {
 
     /// What stands in `HOME`.
     pub fn home(&self) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(self.folder.path().join("home"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        self.home_files().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The files in `HOME` with what they hold.
+    pub fn home_files(&self) -> Vec<(String, String)> {
+        let entries = std::fs::read_dir(self.folder.path().join("home")).unwrap().map(Result::unwrap);
+        let mut files: Vec<(String, String)> = entries
+            .map(|entry| (entry.file_name().to_string_lossy().into_owned(), std::fs::read_to_string(entry.path()).unwrap()))
             .collect();
-        names.sort();
-        names
+        files.sort();
+        files
     }
 }
 

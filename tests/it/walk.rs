@@ -135,46 +135,20 @@ async fn a_task_definition_file_is_sent_with_keys_nobody_has_heard_of() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_attackers_write_into_bodies_events_and_logs_is_no_command_anywhere() {
-    let corpus =
-        "::set-output name=outcome::live\n##[save-state name=x]y\r::add-mask::v1 <script>alert(1)</script> [x](http://evil) @octo #1 `|`";
-    for fault in [Fault::CrashOnStart, Fault::NeverHealthy] {
-        let rig = Rig::new().await;
-        rig.simulator.world().set_hostile_text("web", corpus);
-        rig.simulator.world().set_fault("web", fault);
+async fn a_proof_that_is_asked_for_and_cannot_be_had_is_told_before_anything_changes() {
+    for (name, value) in [("health-version", "/version=v2"), ("smoke", "GET /cart"), ("health-body", "ok")] {
+        let rig = Rig::new().await.input(name, value);
+        rig.simulator.world().deny("elasticloadbalancing:DescribeRules");
         let ran = rig.main().await;
-        assert_eq!(ran.output("outcome"), "rolled-back", "{}", ran.stdout);
-        let ours = ["add-mask", "group", "endgroup", "error", "warning", "notice", "debug"];
-        for command in crate::runner_grammar::parse_stdout(&ran.stdout) {
-            assert!(ours.contains(&command.name.as_str()), "{command:?}");
-            assert!(command.name != "add-mask" || command.data != "v1", "{command:?}");
-        }
-        let mut options = comrak::Options::default();
-        options.extension.table = true;
-        options.extension.autolink = true;
-        options.render.r#unsafe = true;
-        let page = comrak::markdown_to_html(&ran.summary, &options);
-        assert!(page.contains("&lt;script&gt;"), "it is shown as it is: {page}");
-        assert!(!page.contains("<script") && !page.contains("href=\"http://evil"), "{page}");
+        assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "untouched"), "{name}: {}", ran.stdout);
+        let told = ["no address at which", "the load balancer may not be read", "health.url"];
+        assert!(told.iter().all(|told| ran.summary.contains(told)), "{name}: {}", ran.summary);
+        assert_eq!(rig.simulator.world().count("UpdateService"), 0);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_reaches_the_log_the_summary_the_outputs_or_the_journal() {
-    let rig = Rig::new().await.input("env", "DB=canary-of-the-environment").input("aws-external-id", "canary-of-the-external-id");
-    rig.simulator.world().set_fault("web", Fault::CrashOnStart);
+    // Nothing was asked of answers: the targets' health is the proof, and the summary says so.
+    let rig = Rig::new().await;
+    rig.simulator.world().deny("elasticloadbalancing:DescribeRules");
     let ran = rig.main().await;
-    let bearer = rig.simulator.endpoints().token_request_bearer;
-    let mut secrets = vec![bearer, "canary-of-the-environment".to_owned(), "canary-of-the-external-id".to_owned()];
-    let born = rig.simulator.world().requests();
-    let token = born.iter().find(|request| request.operation == "sts:AssumeRoleWithWebIdentity").unwrap();
-    let field = token.body.split('&').find_map(|field| field.strip_prefix("WebIdentityToken=")).unwrap();
-    secrets.push(field.to_owned());
-    let visible: String = ran.stdout.lines().filter(|line| !line.starts_with("::add-mask::")).collect();
-    let state: String = ran.state.values().cloned().collect();
-    for (place, text) in [("log", &visible), ("summary", &ran.summary), ("outputs", &ran.outputs), ("journal", &state)] {
-        for secret in &secrets {
-            assert!(!text.contains(secret.as_str()), "{place} holds {secret}");
-        }
-    }
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+    assert!(ran.summary.contains("the platform's own checks are the proof"), "{}", ran.summary);
 }

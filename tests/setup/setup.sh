@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh PART…: brings what rust, test, lint or static need onto the machine; whatever cannot be had is named and does not stop the rest.
+# setup.sh PART…: brings what rust, test, lint, static or pictures need onto the machine; whatever cannot be had is named and does not stop the rest.
 # Safe to repeat; a second run takes about a second.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -86,12 +86,29 @@ part_servers() {
   if [ -x /usr/sbin/sshd ]; then ready sshd /usr/sbin/sshd; else absent sshd "the Debian package openssh-server cannot be installed"; fi
 }
 
+# A browser, its letters, and GitHub's stylesheet.
+part_pictures() {
+  debian chromium=chromium npm=npm || true
+  fc-list 2>/dev/null | grep -q NotoColorEmoji || debian no-such-command=fonts-noto-color-emoji || true
+  fc-list 2>/dev/null | grep -q Liberation || debian no-such-command=fonts-liberation || true
+  if ! has chromium; then absent pictures "the Debian package chromium cannot be installed"
+  elif once "$target/pictures/styles/complete" tests/render/stylesheet -- install_stylesheet; then
+    ready pictures "$target/pictures/styles/node_modules/github-markdown-css"
+  else absent pictures "the npm package $(cat tests/render/stylesheet) cannot be installed: $(tail -n 1 "$components/npm.log")"; fi
+}
+
+install_stylesheet() {
+  mkdir -p "$target/pictures/styles"
+  npm install --no-fund --no-audit --ignore-scripts --prefix "$target/pictures/styles" "$(cat tests/render/stylesheet)" >"$components/npm.log" 2>&1
+}
+
 for part in "$@"; do
   case $part in
     rust) part_rust || exit 1 ;;
     test) part_nextest || exit 1; part_servers; part_venv; part_static ;;
     lint) part_venv; part_node ;;
     static) part_static ;;
+    pictures) part_pictures ;;
     *) say "unknown part $part"; exit 1 ;;
   esac
 done

@@ -131,10 +131,10 @@ impl Session {
         &self.region
     }
 
-    /// The same session, calling another region.
+    /// The same session, calling another region; `None` where that is none: whoever writes a task definition must not choose the host.
     #[must_use]
-    pub fn in_region(&self, region: &str) -> Self {
-        Self { region: region.to_owned(), ..self.clone() }
+    pub fn in_region(&self, region: &str) -> Option<Self> {
+        is_region(region).then(|| Self { region: region.to_owned(), ..self.clone() })
     }
 
     /// The client underneath.
@@ -180,6 +180,12 @@ async fn chain(http: &Http, region: &str) -> SharedCredentialsProvider {
         .with_region(Some(region.clone()));
     let chain = aws_config::default_provider::credentials::DefaultCredentialsChain::builder();
     SharedCredentialsProvider::new(chain.configure(surroundings).region(region).build().await)
+}
+
+/// Whether it can be part of a host name and nothing else: a region stands in the address of every call.
+pub fn is_region(text: &str) -> bool {
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&text.len()) && text.bytes().all(sound)
 }
 
 /// The partition's DNS suffix, from the region.

@@ -70,7 +70,13 @@ pub async fn query(session: &Session, service: Service, action: &str, fields: &[
     let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
     let answer = call(session, service, intent_of(action), &headers, form).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    Ok(if answer.status == 200 { Ok(text) } else { Err(refusal_of_xml(answer.status, &text)) })
+    match answer.status {
+        200 if roxmltree::Document::parse(&text).is_err() => {
+            Err(Failure::new(Kind::Transient, format!("the answer to {action} cannot be read")).why("it is no XML"))
+        }
+        200 => Ok(Ok(text)),
+        status => Ok(Err(refusal_of_xml(status, &text))),
+    }
 }
 
 /// The body of a query call.
@@ -174,7 +180,8 @@ impl Refusal {
 
     /// As a failure to do `what`.
     pub fn into_failure(self, what: impl Into<String>) -> Failure {
-        Failure::new(self.kind(), what).why(format!("{}: {}", self.code, self.message))
+        let said = if self.message.is_empty() { "AWS gave no reason" } else { self.message.as_str() };
+        Failure::new(self.kind(), what).why(format!("{}: {said}", self.code))
     }
 
     /// Whether a permission is missing.

@@ -2,17 +2,19 @@
 //! Every text in it is foreign and passes `runner::escape`. Where there is not room for all, evidence goes first and the outcome never.
 
 mod address;
+mod head;
+mod known;
+mod looks;
 mod services;
+mod standing;
 mod story;
 mod trouble;
-
-use address::link;
 
 use crate::runner::escape::{code, fence, markdown as words};
 use crate::runner::summary_file::{BUDGET, Section, fit};
 
-use super::phrase::{Part, Phrase, count, span, unprefixed};
-use super::{Ending, Report, Stood, headline};
+use super::phrase::{Part, Phrase, unprefixed};
+use super::{Ending, Report, Stood};
 
 /// How long a part of the summary is kept when there is not room for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,26 +46,19 @@ pub fn summary(report: &Report) -> String {
 
 /// The summary in parts, for a file that may hold others already.
 pub fn sections(report: &Report) -> Vec<Section> {
-    let mut sections = vec![section(Keep::Always, heading(report))];
-    sections.extend(services::table(report));
-    sections.extend(services::by_hand(report));
-    sections.extend(services::known(report));
+    let mut sections = vec![section(Keep::Always, head::head(report))];
+    sections.extend(standing::by_hand(report));
+    sections.extend(match report.mode.as_str() {
+        "plan" => looks::plan(report),
+        "history" => looks::history(report),
+        _ => services::table(report),
+    });
+    sections.extend(known::known(report));
     sections.extend(story::story(report));
     sections.extend(trouble::troubles(report));
-    sections.extend(services::standing(report));
-    sections.push(section(Keep::Always, foot(report)));
+    sections.extend(standing::standing(report));
+    sections.push(section(Keep::Always, head::foot(report)));
     sections
-}
-
-fn heading(report: &Report) -> String {
-    let mut lines = format!("## {} {}\n", glyph(report), phrase(&headline::sentence(report)));
-    if report.failure.is_none() {
-        lines.extend(why(report));
-    }
-    if let ([service], false) = (report.services.as_slice(), report.outcome.is_good() || nothing_begun(report)) {
-        lines.push_str(&format!("\n**Now**: {}{}.\n", phrase(&headline::stands(service)), services::last_proven(service)));
-    }
-    lines
 }
 
 /// Nobody has even looked at a service.
@@ -71,57 +66,8 @@ fn nothing_begun(report: &Report) -> bool {
     report.services.iter().all(|service| service.before == Stood::Unknown && service.outcome == Ending::Untouched)
 }
 
-/// The first failure and its nearest reason, for people who read no further.
-fn why(report: &Report) -> Option<String> {
-    let Some((service, trouble)) = headline::cause(report) else {
-        let by = report.interrupted.as_ref().filter(|_| !report.outcome.is_good())?;
-        return Some(format!("\n**Why**: the run was interrupted ({}) before everything was proven\n", words(by)));
-    };
-    let of = service.filter(|service| report.services.len() > 1 && !trouble.what.starts_with(&service.name));
-    let of = of.map(|service| format!("{}: ", words(&service.name))).unwrap_or_default();
-    let nearest = trouble.why.first().map(|why| format!(" – {}", prose(first_line(why)))).unwrap_or_default();
-    Some(format!("\n**Why**: **{of}{}**{nearest}\n", words(&short(&trouble.what))))
-}
-
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
-}
-
-fn glyph(report: &Report) -> &'static str {
-    let unproven = report.services.iter().any(|service| service.unproven.is_some());
-    if report.outcome == Ending::Live && unproven { "⚠️" } else { report.outcome.glyph() }
-}
-
-/// Who, what and when, in small print.
-fn foot(report: &Report) -> String {
-    let run = &report.run;
-    let mut parts = Vec::new();
-    parts.extend(run.environment.as_ref().map(|environment| format!("**{}**", words(environment))));
-    parts.extend((!run.commit.is_empty()).then(|| commit(report)));
-    let branch = run.reference.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/");
-    parts.extend((!branch.is_empty()).then(|| format!("on {}", words(branch))));
-    parts.extend((!run.repository.is_empty()).then(|| words(&run.repository)));
-    parts.extend(run.actor.as_ref().map(|actor| format!("by {}", words(actor))));
-    parts.extend((!run.id.is_empty()).then(|| number(report)));
-    parts.extend((!report.began.is_empty()).then(|| words(&report.began.replace('T', " ").replace('Z', " UTC"))));
-    parts.extend((report.duration_seconds > 0.0).then(|| format!("took {}", span(report.duration_seconds))));
-    parts.push(format!("Touchdown {}", env!("CARGO_PKG_VERSION")));
-    format!("\n<sub>{}</sub>\n", parts.join(" · "))
-}
-
-fn number(report: &Report) -> String {
-    let attempt = if report.run.attempt > 1 { format!(", attempt {}", report.run.attempt) } else { String::new() };
-    let text = format!("run {}{attempt}", words(&report.run.id));
-    link(report.run.url.as_deref(), &text)
-}
-
-fn commit(report: &Report) -> String {
-    let commit = &report.run.commit;
-    let is_hash = commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let text = code(if is_hash { &commit[..7] } else { commit });
-    let repository = report.run.url.as_deref().and_then(|url| Some(url.split_once("/actions/runs/")?.0));
-    let address = repository.filter(|_| is_hash).map(|repository| format!("{repository}/commit/{commit}"));
-    link(address.as_deref(), &text)
 }
 
 /// A sentence: names strong, identifiers as code.
@@ -153,12 +99,7 @@ fn prose(text: &str) -> String {
 
 /// A folded part.
 fn folded(title: &str, body: &str) -> String {
-    format!("<details><summary>{title}</summary>\n\n{body}\n\n</details>\n")
-}
-
-/// `folded`, with the number of lines in the title.
-fn folded_lines(title: &str, lines: &[String]) -> String {
-    folded(&format!("{} ({})", words(title), count(lines.len(), "line")), &fence(lines))
+    format!("<details><summary>{title}</summary>\n\n{}\n\n</details>\n", body.trim_end())
 }
 
 /// `key: a → b` with what is the same before the last part of both left out, and digests cut.

@@ -27,15 +27,15 @@ pub(super) fn story(report: &Report) -> Option<Section> {
 fn table(report: &Report) -> String {
     let several = report.services.len() > 1;
     let mut lines = match several {
-        true => vec!["| | At | Service | What | Took |".to_owned(), "|:-:|--:|:--|:--|--:|".to_owned()],
-        false => vec!["| | At | What | Took |".to_owned(), "|:-:|--:|:--|--:|".to_owned()],
+        true => vec!["| At | Service | What | Took |".to_owned(), "|--:|:--|:--|--:|".to_owned()],
+        false => vec!["| At | What | Took |".to_owned(), "|--:|:--|--:|".to_owned()],
     };
     lines.extend(report.timeline.iter().map(|moment| row(report, moment)));
     lines.join("\n") + "\n"
 }
 
 fn row(report: &Report, moment: &Moment) -> String {
-    let took = moment.took_seconds.filter(|took| *took >= 0.05).map(|took| span(took).replace(' ', "&nbsp;")).unwrap_or_default();
+    let took = moment.took_seconds.filter(|took| *took >= 0.05).map(span).unwrap_or_default();
     let service =
         if report.services.len() > 1 { format!(" {} |", words(moment.service.as_deref().unwrap_or_default())) } else { String::new() };
     let facts: Vec<&String> = moment.facts.iter().filter(|fact| !is_in_the_table(report, fact)).collect();
@@ -43,7 +43,7 @@ fn row(report: &Report, moment: &Moment) -> String {
     let mut small: Vec<String> = facts.iter().take(FACTS).map(|fact| words(&change(fact))).collect();
     small.extend((more > 0).then(|| format!("and {more} more")));
     let small = if small.is_empty() { String::new() } else { format!("<br><sub>{}</sub>", small.join(" · ")) };
-    format!("| {} | {} |{service} {}{small} | {took} |", sign(moment.sign), clock(moment.at_seconds), words(&short(&moment.what)))
+    format!("| {} |{service} {}{}{small} | {took} |", clock(moment.at_seconds), sign(moment.sign), words(&short(&moment.what)))
 }
 
 /// The table of services shows the whole proof of the only one.
@@ -53,10 +53,10 @@ fn is_in_the_table(report: &Report, fact: &String) -> bool {
 
 fn sign(sign: Sign) -> &'static str {
     match sign {
-        Sign::Step => "•",
-        Sign::Good => "✅",
-        Sign::Bad => "❌",
-        Sign::Back => "↩️",
-        Sign::Outside => "⚠️",
+        Sign::Step => "",
+        Sign::Good => "✅&nbsp;",
+        Sign::Bad => "❌&nbsp;",
+        Sign::Back => "↩️&nbsp;",
+        Sign::Outside => "⚠️&nbsp;",
     }
 }

@@ -1,15 +1,18 @@
 //! What went wrong, why, what to do; the evidence folded away beneath. What went wrong the same way is told once.
 
-use crate::failure::Evidence;
-use crate::report::phrase::names;
+use crate::failure::{Evidence, Kind};
+use crate::report::phrase::{count, names};
 use crate::report::{Ending, Report, Service, Trouble};
 
-use super::{Keep, Section, fence, first_line, folded_lines, phrase, prose, section, short, unprefixed, words};
+use super::address::place;
+use super::{Keep, Section, fence, first_line, folded, phrase, prose, section, short, unprefixed, words};
 
 /// The most failures told; the JSON report has all.
 const MOST: usize = 10;
 /// The most services whose evidence is shown of one failure.
 const SHOWN: usize = 5;
+/// The most lines of evidence of one failure that stand open.
+const OPEN: usize = 24;
 
 /// A failure, and the services that failed so.
 struct Same<'a> {
@@ -22,13 +25,13 @@ struct Same<'a> {
 pub(super) fn troubles(report: &Report) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     if let Some(failure) = &report.failure {
-        sections.push(section(Keep::Always, reasons(failure)));
-        sections.extend(failure.evidence.iter().map(|material| section(Keep::Evidence, folded_lines(&material.title, &material.lines))));
+        sections.push(section(Keep::Always, reasons(report, failure)));
+        sections.extend(pieces(&failure.evidence));
     }
     let all = alike(report);
-    sections.extend(all.iter().take(MOST).flat_map(told));
+    sections.extend(all.iter().take(MOST).flat_map(|same| told(report, same)));
     if all.len() > MOST {
-        let more = format!("\n{} more failures are in the JSON report.\n", all.len() - MOST);
+        let more = format!("{} more failures are in the JSON report.\n", all.len() - MOST);
         sections.push(section(Keep::Detail, more));
     }
     sections
@@ -61,38 +64,58 @@ fn failed(service: &Service) -> &'static str {
     }
 }
 
-fn told(same: &Same) -> Vec<Section> {
+fn told(report: &Report, same: &Same) -> Vec<Section> {
     let who: Vec<&str> = same.of.iter().map(|(service, _)| service.name.as_str()).collect();
     let what = who.first().map_or(same.trouble.what.as_str(), |name| unprefixed(&same.trouble.what, name));
     let named = who.first().is_some_and(|name| what.starts_with(name)) && who.len() == 1;
     let who_did = if named { String::new() } else { format!(" {} {}", phrase(&names(&who)), same.did) };
     let heading = format!("### Why{who_did}: {}\n", words(&short(what)));
-    let evidence = same.of.iter().take(SHOWN).flat_map(|(service, evidence)| {
-        let alone = who.len() == 1;
-        evidence.iter().map(move |material| {
-            let title = if alone { material.title.clone() } else { format!("{}: {}", service.name, material.title) };
-            section(Keep::Evidence, folded_lines(&title, &material.lines))
-        })
-    });
-    std::iter::once(section(Keep::Always, heading + &reasons(same.trouble))).chain(evidence).collect()
+    let evidence = match same.of.as_slice() {
+        [(_, evidence)] => pieces(evidence),
+        of => of.iter().take(SHOWN).filter_map(|(service, evidence)| of_one(service, evidence)).collect(),
+    };
+    std::iter::once(section(Keep::Always, heading + &reasons(report, same.trouble))).chain(evidence).collect()
 }
 
-fn reasons(trouble: &Trouble) -> String {
+/// Each piece, open as long as it is not much to read.
+fn pieces(evidence: &[Evidence]) -> Vec<Section> {
+    let mut lines = 0;
+    let shown = evidence.iter().map(|piece| {
+        lines += piece.lines.len();
+        let open = if lines <= OPEN { " open" } else { "" };
+        let title = format!("{} ({})", words(&piece.title), count(piece.lines.len(), "line"));
+        let text = format!("<details{open}><summary>{title}</summary>\n\n{}\n</details>\n", fence(&piece.lines));
+        section(Keep::Evidence, text)
+    });
+    shown.collect()
+}
+
+/// All the evidence of one of several services that failed the same way.
+fn of_one(service: &Service, evidence: &[Evidence]) -> Option<Section> {
+    let titles: Vec<String> = evidence.iter().map(|piece| words(&piece.title)).collect();
+    let bodies: Vec<String> = evidence.iter().map(|piece| format!("{}:\n\n{}", words(&piece.title), fence(&piece.lines))).collect();
+    let title = format!("<b>{}</b>: {}", words(&service.name), titles.join(", "));
+    (!evidence.is_empty()).then(|| section(Keep::Evidence, folded(&title, &bodies.join("\n"))))
+}
+
+fn reasons(report: &Report, trouble: &Trouble) -> String {
     let mut text = String::new();
     if !trouble.why.is_empty() {
-        text.push_str(&format!("\n{}\n", list(&trouble.why)));
+        let why = trouble.why.iter().map(|why| match place(&report.run, why).filter(|_| trouble.kind == Kind::Config) {
+            Some((place, rest)) => format!("- {place} {}", prose(rest)),
+            None => item(why),
+        });
+        text.push_str(&format!("\n{}\n", why.collect::<Vec<_>>().join("\n")));
     }
-    if !trouble.fix.is_empty() {
-        text.push_str(&format!("\n**What to do**\n\n{}\n", list(&trouble.fix)));
+    match trouble.fix.as_slice() {
+        [] => {}
+        [one] if !one.contains('\n') => text.push_str(&format!("\n**What to do**: {}\n", prose(one))),
+        several => text.push_str(&format!("\n**What to do**\n\n{}\n", several.iter().map(|fix| item(fix)).collect::<Vec<_>>().join("\n"))),
     }
     text
 }
 
-/// Texts as a list; one of several lines is its first line and a snippet.
-fn list(texts: &[String]) -> String {
-    texts.iter().map(|text| item(text)).collect::<Vec<_>>().join("\n")
-}
-
+/// A text in a list; one of several lines is its first line and a snippet.
 fn item(text: &str) -> String {
     let rest: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
     if rest.is_empty() {

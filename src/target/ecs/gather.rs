@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use crate::cloud::aws::Session;
 use crate::cloud::aws::signed::{self, LOGS};
 use crate::failure::Evidence;
 use crate::target::{GathersEvidence, Opaque};
@@ -24,9 +25,10 @@ impl GathersEvidence for Ecs {
             let Ok(release) = serde_json::from_value::<Release>(release) else { return Vec::new() };
             let stopped = self.tasks(&release, "STOPPED").await;
             let wanted = self.tasks(&release, "RUNNING").await;
-            let mut all: Vec<Evidence> = evidence::stopped_tasks(&stopped, &release.task_definition).into_iter().collect();
+            // What the application said last tells most often why: it comes first.
+            let mut all = self.logs(&release, &stopped, &wanted).await;
+            all.extend(evidence::stopped_tasks(&stopped, &release.task_definition));
             all.extend(evidence::waiting_tasks(&wanted, self.session.http().clock().now()));
-            all.extend(self.logs(&release, &stopped, &wanted).await);
             if let Ok(service) = self.service().await {
                 all.extend(evidence::events(&service, release.at));
                 all.extend(evidence::unhealthy_targets(&self.targets(&service).await));
@@ -53,11 +55,21 @@ impl Ecs {
 
     async fn tail(&self, stream: &LogStream) -> Vec<String> {
         let body = json!({ "logGroupName": stream.group, "logStreamName": stream.stream, "limit": LINES, "startFromHead": false });
-        let session = stream.region.as_deref().map_or_else(|| self.session.clone(), |region| self.session.in_region(region));
+        let Some(session) = stream.session(&self.session) else { return Vec::new() };
         match signed::json(&session, LOGS, "GetLogEvents", &body).await {
             Ok(Ok(answer)) => evidence::log_lines(&answer),
             Ok(Err(refusal)) if refusal.is_denied() => vec![format!("(not readable: allow logs:GetLogEvents on {})", stream.group)],
             Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+}
+
+impl LogStream {
+    /// The session that can read it; `None` where its region is none.
+    pub(super) fn session(&self, own: &Session) -> Option<Session> {
+        match &self.region {
+            None => Some(own.clone()),
+            Some(region) => own.in_region(region),
         }
     }
 }

@@ -144,6 +144,11 @@ impl Ecs {
     /// Theirs before ours: replaced by ours, which is said.
     fn crossed(&self, release: &Release, seen: &Value, answered: &Value) -> Result<()> {
         let Some(now) = primary(answered) else { return Ok(()) };
+        let before = primary(seen).map(|before| text(before, "id"));
+        // What stood before is nobody's new deployment: ECS only does not show ours yet.
+        if text(now, "taskDefinition") != release.task_definition && before == Some(text(now, "id")) {
+            return Ok(());
+        }
         if text(now, "taskDefinition") != release.task_definition {
             let by = format!("{} (deployment {})", short(text(now, "taskDefinition")), text(now, "id"));
             return Err(Failure::new(Kind::Superseded, by).why("it began in the moment of our update"));

@@ -199,7 +199,10 @@ pub(super) fn changes(before: &Value, after: &Value) -> Vec<String> {
         changes.push(format!("container {} is removed", gone["name"].as_str().unwrap_or_default()));
     }
     for key in keys(before, after).into_iter().filter(|key| key != "containerDefinitions" && before[key.as_str()] != after[key.as_str()]) {
-        changes.push(format!("{key}: {} → {}", brief(&before[key.as_str()]), brief(&after[key.as_str()])));
+        let (old, new) = (&before[key.as_str()], &after[key.as_str()]);
+        // Lists and objects (volumes with their drivers' options, tags, proxies) may hold secrets too.
+        let plain = !old.is_object() && !old.is_array() && !new.is_object() && !new.is_array();
+        changes.push(if plain { format!("{key}: {} → {}", brief(old), brief(new)) } else { format!("{key} changes") });
     }
     changes
 }

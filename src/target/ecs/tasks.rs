@@ -147,7 +147,7 @@ async fn lines(ecs: &Ecs, definition: &Value, task: &Value, seen: usize) -> Vec<
 
 /// The events of a stream from its beginning, page by page; fewer when they may not be read.
 async fn events(ecs: &Ecs, stream: &LogStream) -> Vec<Value> {
-    let session = stream.region.as_deref().map_or_else(|| ecs.session.clone(), |region| ecs.session.in_region(region));
+    let Some(session) = stream.session(&ecs.session) else { return Vec::new() };
     let mut body = json!({ "logGroupName": stream.group, "logStreamName": stream.stream, "startFromHead": true });
     let mut all = Vec::new();
     for _ in 0..PAGES {

@@ -24,6 +24,35 @@ pub struct Runner {
     patience: Duration,
 }
 
+/// A main that stands still.
+pub struct StoppedMain {
+    files: files::CommandFiles,
+    process: process::Stopped,
+    began: Instant,
+    patience: Duration,
+}
+
+impl StoppedMain {
+    /// Lets it go on to its end.
+    pub fn go_on(self) -> Ran {
+        Ran::of(self.process.go_on(self.patience), &self.files, self.began.elapsed())
+    }
+}
+
+impl Ran {
+    fn of(ended: process::Ended, files: &files::CommandFiles, took: Duration) -> Self {
+        let mut file_errors = Vec::new();
+        let mut parsed = |which: &str| {
+            let (entries, error) = files.entries(which);
+            file_errors.extend(error);
+            entries
+        };
+        let (outputs, state, exported) = (parsed("set_output"), parsed("save_state"), parsed("set_env"));
+        let process::Ended { code, stdout, stderr, orphan, peak_memory } = ended;
+        Self { code, stdout, stderr, outputs, state, exported, summary: files.text("step_summary"), file_errors, took, orphan, peak_memory }
+    }
+}
+
 enum Program {
     /// Called by its path; on cancellation the signals go to it.
     Binary(PathBuf),
@@ -177,6 +206,19 @@ impl Runner {
         self.run(Stage::Post, &main.state)
     }
 
+    /// The main step, stopped by SIGSTOP when the trigger fires.
+    pub fn stopped_main(&self, when: &Trigger) -> StoppedMain {
+        let files = files::CommandFiles::create(&self.folder("file_commands"), stage_number());
+        let variables = self.variables(&files);
+        let process = process::run_until_stopped(self.command(Stage::Main, &variables), when, self.patience);
+        StoppedMain { files, process, began: Instant::now(), patience: self.patience }
+    }
+
+    /// The post step with what a stopped main has saved by now.
+    pub fn post_of(&self, main: &StoppedMain) -> Ran {
+        self.run(Stage::Post, &main.files.entries("save_state").0)
+    }
+
     fn run(&self, stage: Stage, state: &BTreeMap<String, String>) -> Ran {
         let files = files::CommandFiles::create(&self.folder("file_commands"), stage_number());
         let mut variables = self.variables(&files);
@@ -184,16 +226,7 @@ impl Runner {
         let began = Instant::now();
         let command = self.command(stage, &variables);
         let ended = process::run(command, self.follows(), self.cancel.as_ref(), self.ladder, self.patience);
-        let took = began.elapsed();
-        let mut file_errors = Vec::new();
-        let mut parsed = |which: &str| {
-            let (entries, error) = files.entries(which);
-            file_errors.extend(error);
-            entries
-        };
-        let (outputs, state, exported) = (parsed("set_output"), parsed("save_state"), parsed("set_env"));
-        let process::Ended { code, stdout, stderr, orphan, peak_memory } = ended;
-        Ran { code, stdout, stderr, outputs, state, exported, summary: files.text("step_summary"), file_errors, took, orphan, peak_memory }
+        Ran::of(ended, &files, began.elapsed())
     }
 
     fn follows(&self) -> process::Follows {

@@ -59,8 +59,7 @@ pub struct Orphan(pub u32);
 impl Orphan {
     /// Whether it still runs.
     pub fn runs(&self) -> bool {
-        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
-        status.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+        state_of(self.0).is_some_and(|state| state != 'Z')
     }
 
     /// Stops it where it stands (`STOP`), lets it go on (`CONT`), …
@@ -112,6 +111,52 @@ fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
     kilobytes.unwrap_or_default() * 1024
+}
+
+/// A program that was stopped where it stood (SIGSTOP) and can go on.
+pub struct Stopped {
+    child: Child,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+/// Runs the command until the trigger fires and stops it there, as a machine that is out of breath does.
+pub fn run_until_stopped(mut command: Command, trigger: &Trigger, patience: Duration) -> Stopped {
+    let began = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let stdout = Stream::read(child.stdout.take().expect("it is piped"));
+    let stderr = Stream::read(child.stderr.take().expect("it is piped"));
+    while !fires(trigger, began, &stdout, &stderr) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was stopped:\n{}\n{}", stdout.text(), stderr.text());
+        assert!(began.elapsed() < patience, "it was never to be stopped:\n{}\n{}", stdout.text(), stderr.text());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    signal(child.id(), "STOP");
+    while state_of(child.id()) != Some('T') {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Stopped { child, stdout, stderr }
+}
+
+impl Stopped {
+    /// Lets it go on to its end.
+    pub fn go_on(mut self, patience: Duration) -> Ended {
+        signal(self.child.id(), "CONT");
+        let since = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(since.elapsed() < patience, "it goes on for ever:\n{}\n{}", self.stdout.text(), self.stderr.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let status = self.child.wait().unwrap();
+        let peak_memory = 0;
+        Ended { code: Some(code(status)), stdout: self.stdout.whole(), stderr: self.stderr.whole(), orphan: None, peak_memory }
+    }
+}
+
+/// `R`, `S`, `T` (stopped), `Z`, …
+fn state_of(pid: u32) -> Option<char> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    status.rsplit(") ").next()?.chars().next()
 }
 
 fn fires(trigger: &Trigger, began: Instant, stdout: &Stream, stderr: &Stream) -> bool {

@@ -188,3 +188,40 @@ fn flags_that_are_none_say_what_to_write() {
     --push-to is not served yet: remove it
     "#);
 }
+
+#[test]
+fn whoever_opens_a_pull_request_neither_deploys_nor_sends_requests_nor_reads_the_steps_variables() {
+    let by = |event: &str, mode: &str| {
+        let step = Step::with_file(&format!("{WEB}    cluster: \"${{WHERE}}-${{GITHUB_SHA}}\"\n")).env("WHERE", "blue").input("mode", mode);
+        step.env("GITHUB_EVENT_NAME", event)
+    };
+    for event in ["pull_request", "pull_request_target", "pull_request_review", "issue_comment", "workflow_run"] {
+        for mode in ["deploy", "rollback", "verify"] {
+            assert!(by(event, mode).mistakes().iter().any(|mistake| mistake.starts_with("mode is")), "{event} {mode}");
+        }
+        let mistakes = by(event, "plan").mistakes();
+        assert!(mistakes.len() == 1 && mistakes[0].contains("only GITHUB_… is put in"), "{event}: {mistakes:?}");
+        by(event, "verify").input("allow-pull-request", "true").plan();
+    }
+    by("push", "verify").plan();
+    // The run that has ended was a push: nobody else has a say.
+    let pushed = by("workflow_run", "verify").file("event.json", r#"{"workflow_run": {"event": "push"}}"#);
+    let path = pushed.path("event.json");
+    pushed.env("GITHUB_EVENT_PATH", &path).plan();
+}
+
+#[test]
+fn certificates_of_the_checkout_are_refused_and_others_and_proxies_are_told() {
+    let step = Step::with_file(WEB).file("ca.pem", "");
+    let path = step.path("ca.pem");
+    let mistakes = step.env("SSL_CERT_FILE", &path).mistakes();
+    assert!(mistakes.len() == 1 && mistakes[0].contains("certificates of the checkout"), "{mistakes:?}");
+    let plan =
+        Step::with_file(WEB).env("SSL_CERT_FILE", "/etc/ssl/company.pem").env("HTTPS_PROXY", "http://me:secret@proxy.corp:3128").plan();
+    assert!(plan.notes.iter().any(|note| note.contains("/etc/ssl/company.pem")), "{:?}", plan.notes);
+    assert!(
+        plan.notes.iter().any(|note| note.contains("proxy.corp")) && !format!("{:?}", plan.notes).contains("secret"),
+        "{:?}",
+        plan.notes
+    );
+}

@@ -44,6 +44,11 @@ impl Step {
         self
     }
 
+    /// Where a file of the checkout lies.
+    pub fn path(&self, path: &str) -> String {
+        self.folder.path().join(path).display().to_string()
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self

@@ -9,7 +9,8 @@ use touchdown::report::{FORMAT, Report};
 use touchdown::simulator::fault::Fault;
 use touchdown::simulator::request::{Hook, Moment};
 
-use super::samples::all;
+use super::picture;
+use super::samples::endings::all;
 use crate::docs::hold;
 use crate::rig::{Ran, Rig, side_by_side};
 
@@ -95,7 +96,9 @@ async fn the_report_of_a_run_is_of_the_schema_whatever_goes_wrong() {
     side_by_side(Fault::ALL.iter().map(|(fault, name, _)| async move {
         let rig = Rig::new().await.input("health-version", "/version=v2").input("env", "VERSION=v2").input("migrate-command", "migrate");
         rig.simulator.world().set_fault("web", *fault);
-        let report = held(&rig.main().await);
+        let ran = rig.main().await;
+        picture(&format!("fault-{name}"), &ran.summary);
+        let report = held(&ran);
         let services = report["services"].as_array().unwrap();
         assert!(services.iter().all(|service| service["name"] == "web" && service["target"] == "ecs"), "{name}: {report}");
         assert_eq!((report["run"]["id"].as_str(), report["run"]["attempt"].as_u64()), (Some("4711"), Some(1)), "{name}");
@@ -108,7 +111,9 @@ async fn the_report_of_every_mode_is_of_the_schema() {
     let rig = Rig::new().await;
     held(&rig.main().await);
     for mode in ["plan", "verify", "history", "rehearse", "rollback"] {
-        let report = held(&rig.main_in(mode).await);
+        let ran = rig.main_in(mode).await;
+        picture(&format!("mode-{mode}"), &ran.summary);
+        let report = held(&ran);
         assert_eq!(report["mode"], mode);
         assert_eq!(report["services"].as_array().unwrap().len(), 1, "{mode}: {report}");
     }
@@ -116,8 +121,15 @@ async fn the_report_of_every_mode_is_of_the_schema() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_report_of_mistakes_is_of_the_schema() {
-    let report = held(&Rig::new().await.input("health-interval", "30").main().await);
+    let file = "version: 1\nauth: { aws: { rolle: x } }\nservices:\n  web:\n    target: esc\n    region: EU West\n    image: acme/web@sha256:abc\n    \
+        health:\n      retires: 3\n      interval: 30\n      status: 2xx\n    helth: {}\n    timeout: 0s\n    after: [nobody]\n    on-failure: undo\n  \
+        api: {}\ngroups: [[web, apo]]\n";
+    let rig = Rig::empty(100.0).await.file(".github/touchdown.yml", file).input("skip-push", "yes");
+    let ran = rig.main().await;
+    picture("mistakes", &ran.summary);
+    let report = held(&ran);
     assert_eq!((report["failure"]["kind"].as_str(), report["services"].as_array().unwrap().len()), (Some("config"), 0));
+    assert!(report["failure"]["why"].as_array().unwrap().len() >= 12, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,6 +163,8 @@ async fn the_report_of_a_post_step_is_of_the_schema() {
     updated.notified().await;
     let ran = main.killed().await;
     rig.simulator.world().on_request_no_more();
-    let post = held(&rig.post(&ran.state).await);
+    let post = rig.post(&ran.state).await;
+    picture("mode-post", &post.summary);
+    let post = held(&post);
     assert_eq!((post["outcome"].as_str(), post["taken-over"].as_bool()), (Some("rolled-back"), Some(true)), "{post}");
 }

@@ -1,0 +1,66 @@
+//! How every service stands at the end, and the commands for what a person must put back.
+
+use crate::report::{Report, Service, headline};
+
+use super::services::MANY;
+use super::{Keep, Section, code, fence, folded, phrase, prose, section, words};
+
+/// A command longer than this goes over several lines.
+const LONG: usize = 90;
+
+/// The commands that put back by hand what could not be, or was not, put back.
+pub(super) fn by_hand(report: &Report) -> Vec<Section> {
+    let left = report.services.iter().filter(|service| !service.by_hand.is_empty());
+    let told = left.map(|service| {
+        let to = service.before.revision().map_or_else(|| "what stood before".to_owned(), code);
+        let why = service.kept.as_ref().map(|why| format!(" It was left as it is: {}.", prose(why))).unwrap_or_default();
+        let commands: Vec<String> = service.by_hand.iter().map(|command| over_lines(command)).collect();
+        let text = format!("**To put {} back on {to} by hand:**{why}\n\n{}\n", words(&service.name), fence(&commands));
+        section(Keep::Always, text)
+    });
+    told.collect()
+}
+
+/// A long command as a shell takes it over several lines; one with quotes is left alone.
+fn over_lines(command: &str) -> String {
+    if command.len() <= LONG || command.contains(['\'', '"', '\\', '\n']) {
+        command.to_owned()
+    } else {
+        command.replace(" --", " \\\n  --")
+    }
+}
+
+/// How every service stands now. Where all went well the table has said it; of a single one the first lines have.
+pub(super) fn standing(report: &Report) -> Option<Section> {
+    if report.outcome.is_good() || report.services.len() < 2 || super::nothing_begun(report) {
+        return None;
+    }
+    let lines = report.services.iter().map(|service| {
+        let stands = phrase(&headline::stands(service));
+        format!("- {} **{}**: {stands}{}", service.outcome.glyph(), words(&service.name), last_proven(service))
+    });
+    let body = lines.collect::<Vec<_>>().join("\n") + "\n";
+    let few = report.services.len() < MANY;
+    let text = if few { format!("### How everything stands now\n\n{body}") } else { folded("<b>How everything stands now</b>", &body) };
+    Some(section(Keep::Story, text))
+}
+
+/// The last release that was proven, where it does not serve.
+pub(super) fn last_proven(service: &Service) -> String {
+    let good = service.known_good.as_deref().filter(|good| service.serving.as_deref() != Some(*good));
+    good.map(|good| format!(" (last proven: {})", code(good))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::over_lines;
+
+    #[test]
+    fn a_long_command_goes_over_lines_only_where_a_shell_reads_it_the_same() {
+        let long = format!("aws ecs update-service --cluster {} --service web", "c".repeat(90));
+        assert_eq!(over_lines(&long), format!("aws ecs update-service \\\n  --cluster {} \\\n  --service web", "c".repeat(90)));
+        assert_eq!(over_lines("aws ecs --service web"), "aws ecs --service web");
+        let quoted = format!("{long} --note 'a --b'");
+        assert_eq!(over_lines(&quoted), quoted);
+    }
+}
