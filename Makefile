@@ -1,7 +1,7 @@
 # The developers' commands. Each sets up what it needs on a fresh machine (Debian or Ubuntu, Rust) and is quick the second time.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-.PHONY: help demo test lint bench image setup clean
+.PHONY: help demo test lint bench image pictures setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -29,6 +29,10 @@ bench: ## the figures we promise, as a table and in target/bench.json
 image: ## the image as users get it, from a static release binary in dist/
 	tests/setup/setup.sh rust static
 	tests/setup/with_engine.sh tests/setup/image.sh release touchdown:local .
+
+pictures: ## every kind of job summary as GitHub shows it, in target/pictures; the README's own in docs/
+	tests/setup/setup.sh rust pictures
+	@tests/render/pictures.sh
 
 setup: ## only the setting-up for lint and test
 	tests/setup/setup.sh rust lint test

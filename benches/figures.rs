@@ -12,6 +12,9 @@ mod measure;
 #[path = "../tests/it/rig.rs"]
 #[allow(dead_code, reason = "tests use the rest of it")]
 mod rig;
+#[path = "../tests/it/runner_grammar.rs"]
+#[allow(dead_code, reason = "tests use the rest of it")]
+mod runner_grammar;
 
 /// Where the rig looks for the client.
 mod simulator {

@@ -30,7 +30,7 @@ pub(super) enum Allowed {
 
 /// Reads `AWS_ENDPOINT_URL…` and `TOUCHDOWN_ENDPOINT_…`. What is refused is left out.
 pub(super) fn endpoints(env: &Env, allowed: Allowed) -> Overridden {
-    let (mut read, mut hosts, mut here) = (Overridden::default(), BTreeMap::new(), Vec::new());
+    let (mut read, mut hosts) = (Overridden::default(), BTreeMap::new());
     // <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html> (2026-11)
     let ignored = env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     for (name, value) in env.iter().filter(|(_, value)| !value.is_empty()) {
@@ -44,7 +44,7 @@ pub(super) fn endpoints(env: &Env, allowed: Allowed) -> Overridden {
                 read.mistakes.push(Mistake::new(name, what, write));
                 continue;
             }
-            Ok(Where::Loopback) => here.push(name),
+            Ok(Where::Loopback) => {}
             Ok(Where::Elsewhere) => read.notes.push(format!("{name} sends requests to {value}")),
         }
         match (of_aws, of_host) {
@@ -57,10 +57,6 @@ pub(super) fn endpoints(env: &Env, allowed: Allowed) -> Overridden {
             }
             (None, None) => {}
         }
-    }
-    if let Some((first, others)) = here.split_first() {
-        let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-        read.notes.push(format!("requests go to this machine instead of their own hosts: {first}{others}"));
     }
     Overridden { hosts: Endpoints(hosts), ..read }
 }

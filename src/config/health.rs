@@ -1,5 +1,7 @@
 //! `health.*`, `stabilize` and `smoke` as written → how health is asked and judged. It asks nobody.
 
+use std::time::Duration;
+
 use regex_lite::RegexBuilder;
 
 use crate::health::{HealthAt, HealthSettings, Smoke, StatusSet, VersionAt, VersionIs, VersionRule};
@@ -13,7 +15,7 @@ impl Reader<'_> {
     pub(super) fn health(&mut self) -> HealthSettings {
         // No platform served today asks for an identity token, so both answers come to the same.
         self.choice("health-auth", [("auto", ()), ("none", ())]);
-        HealthSettings {
+        let health = HealthSettings {
             at: self.health_at(),
             retries: self.number("health-retries"),
             interval: self.duration("health-interval"),
@@ -28,6 +30,29 @@ impl Reader<'_> {
             max_latency: self.some_duration("health-max-latency"),
             stabilize: self.duration("stabilize"),
             smoke: self.smoke(),
+        };
+        self.held_together(&health);
+        health
+    }
+
+    /// What is asked must be asked somewhere, and within the time there is.
+    fn held_together(&mut self, health: &HealthSettings) {
+        if matches!(health.at, HealthAt::Waived(_)) {
+            let idle = ["health-version", "health-body", "health-json", "health-header", "health-max-latency", "smoke", "stabilize"];
+            for name in idle.into_iter().filter(|name| self.has(name)).collect::<Vec<_>>() {
+                self.wrong(name, "is there, and health-path is none", "remove one of them");
+            }
+        }
+        if self.has("health-url") && self.has("health-path") {
+            self.wrong("health-path", "and health-url are both set", "keep one of them: the address holds a path");
+        }
+        let further = Duration::from_secs(u64::from(health.successes.saturating_sub(1))).min(health.interval * health.successes);
+        let least = health.initial_delay + health.stabilize + further;
+        let timeout = self.duration("timeout");
+        if least >= timeout {
+            let what =
+                format!("is {}, and the proof takes {} at least", humantime::format_duration(timeout), humantime::format_duration(least));
+            self.wrong("timeout", what, "lengthen it, or shorten stabilize or health-initial-delay");
         }
     }
 

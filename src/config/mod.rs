@@ -106,9 +106,12 @@ impl Config {
         mode.is_some_and(|mode| mode.text == "rehearse")
     }
 
-    /// The plan, or every mistake.
+    /// The plan, or every mistake: those of inputs and flags first, then those of the file from its top to its end.
     pub fn plan(self, jobs_environment: Option<&str>) -> Result<Plan, Vec<Mistake>> {
+        let file = self.file.as_ref().map(|(path, _)| path.clone());
         let (plan, mut mistakes) = run::plan(self, jobs_environment);
+        mistakes.sort_by_key(|mistake| mistake.line);
+        mistakes.iter_mut().filter(|mistake| mistake.line.is_some()).for_each(|mistake| mistake.file.clone_from(&file));
         let mut seen = std::collections::BTreeSet::new();
         mistakes.retain(|mistake| seen.insert(mistake.to_string()));
         if mistakes.is_empty() { Ok(plan) } else { Err(mistakes) }

@@ -25,17 +25,22 @@ pub(super) fn plan(config: Config, jobs_environment: Option<&str>) -> (Plan, Vec
     if let Some((what, write)) = by_anybody(&mode, skip, file.is_some()).filter(|_| author == Author::Anybody) {
         reader.wrong("mode", format!("is {} on {}: {what}", mode.name(), origin.event), write);
     }
+    if matches!(mode, Mode::Rehearse { .. }) && skip.deploy {
+        reader.wrong("skip-deploy", "is set, and a rehearsal is one of a deploy", "remove it, or write mode: verify");
+    }
     let allowed = if reader.flag("allow-endpoint-overrides") { Allowed::Everywhere } else { Allowed::Loopback };
     let Overridden { hosts, aws, mut notes, mistakes } = endpoints::endpoints(&env, allowed);
     reader.mistakes.extend(mistakes);
-    reader.mistakes.extend(endpoints::way(&env, &workspace, &mut notes));
+    if !matches!(mode, Mode::Rehearse { .. }) {
+        reader.mistakes.extend(endpoints::way(&env, &workspace, &mut notes));
+    }
     let environment = reader.text("environment").or_else(|| jobs_environment.map(str::to_owned));
     let single = file.is_none();
     let chosen = match file {
         None => Chosen::default(),
         Some((path, file)) => {
             of_one_service(&mut reader, &path);
-            notes.extend(overlay(&mut reader, &file, environment.as_deref()));
+            overlay(&mut reader, &file, environment.as_deref());
             let mut variables = Variables::of(&env, author);
             let chosen = file.chosen(environment.as_deref(), &mut variables);
             reader.mistakes.extend(variables.mistakes);
@@ -118,23 +123,24 @@ fn of_one_service(reader: &mut Reader<'_>, path: &str) {
     }
 }
 
-/// Checks that the file has the environment; a file that differs by environment says which one was taken when there is none.
-fn overlay(reader: &mut Reader<'_>, file: &File, environment: Option<&str>) -> Option<String> {
+/// Checks that the file has the environment. A file that differs by environment is used with one of them: without, nobody meant what is left.
+fn overlay(reader: &mut Reader<'_>, file: &File, environment: Option<&str>) {
     let names: Vec<&str> = file.environments.iter().map(|environment| environment.name.as_str()).collect();
-    match environment {
-        _ if names.is_empty() => None,
-        None => Some(format!("no environment was named and the job has none: nothing of {} was used", names.join(", "))),
-        Some(name) if names.contains(&name) => None,
-        Some(name) => {
-            let near = nearest(name, &names);
-            let write = near
-                .as_ref()
-                .map_or_else(|| format!("write one of {}, or add it to the file", names.join(", ")), |near| format!("write {near}"));
-            let mistake = Mistake::new("environment", format!("is {name:?}, which the file does not have"), write);
-            reader.mistakes.push(Mistake { nearest: near, ..mistake });
-            None
+    let Some(name) = environment else {
+        if !names.is_empty() {
+            let write = format!("write one of {}, or give the job one of them (environment: {})", names.join(", "), names[0]);
+            reader.wrong("environment", "is not named, the job has none, and the file differs by environment", write);
         }
+        return;
+    };
+    if names.is_empty() || names.contains(&name) {
+        return;
     }
+    let near = nearest(name, &names);
+    let write =
+        near.as_ref().map_or_else(|| format!("write one of {}, or add it to the file", names.join(", ")), |near| format!("write {near}"));
+    let mistake = Mistake::new("environment", format!("is {name:?}, which the file does not have"), write);
+    reader.mistakes.push(Mistake { nearest: near, ..mistake });
 }
 
 fn sign_in(reader: &mut Reader<'_>) -> AwsAuth {

@@ -63,7 +63,7 @@ impl Reader<'_> {
         let size = serde_json::to_string(&plan).map_or(0, |text| text.len());
         if size > MOST {
             let what = format!("has settings of {size} bytes, and the journal takes {MOST}");
-            self.wrong("smoke", what, "shorten them: fewer smoke requests or shorter texts to compare");
+            self.wrong("health-body", what, "shorten what health compares: health-body, health-json, health-header, or the address");
         }
         let lines = Lines { service: None, after: self.given.get("after").and_then(|given| given.line) };
         Draft { plan, on_cancel: self.trouble("on-cancel"), after: self.list("after"), lines }
@@ -120,6 +120,10 @@ impl Reader<'_> {
     fn traffic(&mut self) -> (Vec<Share>, std::time::Duration) {
         let hold = self.duration("traffic-hold");
         let steps = self.list("traffic-steps");
+        if self.has("traffic-hold") {
+            let write = "remove it, and set the bake time of the service's own deployment strategy";
+            self.wrong("traffic-hold", "holds no share, and on ECS the service's strategy owns the traffic", write);
+        }
         if steps.is_empty() {
             return (vec![Share::FULL], hold);
         }

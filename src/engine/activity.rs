@@ -53,7 +53,7 @@ impl Activity {
         match self {
             Activity::Forward(need) => ahead(need, &member, &tools, &service).await,
             Activity::Repair => marks::repair(&member, &tools).await,
-            Activity::Recheck => Ok(forward::recheck(&member, &tools, &service).await),
+            Activity::Recheck => forward::recheck(&member, &tools, &service).await,
             Activity::Close => {
                 marks::close(&member, &tools).await;
                 Ok(Vec::new())

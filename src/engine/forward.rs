@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
 /// Pause between two looks at a proven service that waits for its group.
 const WATCH: Duration = Duration::from_secs(5);
+/// Pause before a wrong answer of a proven service is asked for once more.
+const ONCE_MORE: Duration = Duration::from_secs(1);
 /// How long a verb is tried again after transient failures.
 const INSIST: Duration = Duration::from_secs(60);
 /// How long evidence may be gathered.
@@ -123,7 +125,7 @@ pub(crate) async fn start_job(member: &Member, tools: &Tools, service: &Service,
 }
 
 fn token(member: &Member, job: Job) -> String {
-    let whole = format!("{}/{}/{}/{job:?}", member.run.id, member.run.attempt, member.name);
+    let whole = format!("{}/{}/{}/{}/{job:?}", member.run.id, member.run.attempt, member.nonce, member.name);
     let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
     digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -140,11 +142,13 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
             Ok(look) => look,
             Err(failure) => return Ok(vec![Event::Failed { failure }]),
         };
-        look.lines.iter().for_each(|line| tracing::info!(service = %member.name, "{} | {line}", job_name(job)));
+        let lines_of = |text: &String| text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).map(str::to_owned).collect::<Vec<_>>();
+        look.lines.iter().flat_map(lines_of).for_each(|line| tracing::info!(service = %member.name, "{} | {line}", job_name(job)));
         lines.extend(look.lines);
         match look.state {
             TaskState::Succeeded => return Ok(vec![Event::JobEnded { job, tail: tail(&lines) }]),
             TaskState::Failed(failure) => {
+                let failure = Failure { what: format!("{}: the {} job failed", member.name, job_name(job)), ..failure };
                 return Ok(vec![Event::Failed {
                     failure: failure.evidence(format!("last lines of the {} job", job_name(job)), tail(&lines)),
                 }]);
@@ -276,9 +280,10 @@ pub(crate) async fn verify(member: &Member, tools: &Tools, service: &Service) ->
     let stabilize = if partial { member.hold.max(member.health.stabilize) } else { member.health.stabilize };
     let health = HealthSettings { stabilize, ..member.health.clone() };
     let proven = match prove(member, tools, &health, named, since.plus(member.timeout)).await? {
-        Ok(proof) => match member.target.clone().observe(release.clone()).await {
-            Ok(Observation::Broken(failure)) => Err(failure),
-            _ => Ok(proof),
+        // Without a last look nothing is proven: somebody else may have deployed meanwhile.
+        Ok(proof) => match tools.pace.insist(INSIST, || member.target.clone().observe(release.clone())).await {
+            Ok(Observation::Broken(failure)) | Err(failure) => Err(failure),
+            Ok(Observation::Progressing { .. } | Observation::Ready(_)) => Ok(proof),
         },
         Err(failure) => match member.target.clone().observe(release.clone()).await {
             Ok(Observation::Broken(broken)) => Err(failure.why.into_iter().fold(broken, Failure::why)),
@@ -356,30 +361,31 @@ async fn smoke_tests(member: &Member, tools: &Tools, address: &Address) -> Resul
 /// Looks at a proven service that waits for its group.
 pub(crate) async fn watch(member: &Member, tools: &Tools, service: &Service) -> Ended {
     tools.pace.idle(WATCH).await?;
-    Ok(recheck(member, tools, service).await)
+    recheck(member, tools, service).await
 }
 
-/// One look at a proven service: its health once, its place on the platform once. No events: it still stands.
-pub(crate) async fn recheck(member: &Member, tools: &Tools, service: &Service) -> Vec<Event> {
-    let Some(Prepared { release, .. }) = &service.prepared else { return Vec::new() };
-    if let Ok(Observation::Broken(failure)) = member.target.clone().observe(release.clone()).await {
-        return broken(member, release, failure).await;
+/// One look at a proven service: its health, its place on the platform. One wrong answer is asked about once more, for a group is
+/// not put back for a single lost packet. No events: it still stands.
+pub(crate) async fn recheck(member: &Member, tools: &Tools, service: &Service) -> Ended {
+    let Some(Prepared { release, .. }) = &service.prepared else { return Ok(Vec::new()) };
+    match tools.pace.insist(INSIST, || member.target.clone().observe(release.clone())).await {
+        Ok(Observation::Progressing { .. } | Observation::Ready(_)) => {}
+        Ok(Observation::Broken(failure)) | Err(failure) => return Ok(broken(member, release, failure).await),
     }
     if member.checks == Checks::Skipped || matches!(member.health.at, HealthAt::Waived(_)) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let main = service.arrival.as_ref().and_then(|arrival| arrival.main.as_ref());
-    let Some(address) = address(member, main) else { return Vec::new() };
-    let sample = probe(&tools.http, &address, &member.health, &member.shipped).await;
-    match sample.wrong {
-        None => Vec::new(),
-        Some(wrong) => {
-            let failure = Failure::new(Kind::Unhealthy, format!("{} stopped being healthy before its group was complete", member.name))
-                .why(wrong)
-                .fix("look at the evidence below: the release answered well at first");
-            broken(member, release, failure).await
-        }
-    }
+    let Some(address) = address(member, main) else { return Ok(Vec::new()) };
+    let Some(wrong) = probe(&tools.http, &address, &member.health, &member.shipped).await.wrong else { return Ok(Vec::new()) };
+    tracing::info!(service = %member.name, "one answer was wrong and is asked for once more: {}", wrong.told);
+    tools.pace.pause(ONCE_MORE).await?;
+    let Some(again) = probe(&tools.http, &address, &member.health, &member.shipped).await.wrong else { return Ok(Vec::new()) };
+    let failure = Failure::new(Kind::Unhealthy, format!("{} stopped being healthy before its group was complete", member.name))
+        .why(again)
+        .why("two answers in a row were wrong")
+        .fix("look at the evidence below: the release answered well at first");
+    Ok(broken(member, release, failure).await)
 }
 
 /// Tidies up after the commit, and says on the platform what was proven.
@@ -390,7 +396,12 @@ pub(crate) async fn finish(member: &Member, tools: &Tools, service: &Service) ->
     if let Some(marks) = member.target.clone().marks()
         && (!service.unchanged() || captured.mark.is_some())
     {
-        left.extend(marks.write(Mark::Proven { revision: prepared.revision.clone() }).await.err().map(|failure| failure.what));
+        // What nobody proved is not called proven: then only the open mark is taken away.
+        let marked = match member.checks {
+            Checks::Asked => marks.write(Mark::Proven { revision: prepared.revision.clone() }).await,
+            Checks::Skipped => marks.close(member.run.clone()).await,
+        };
+        left.extend(marked.err().map(|failure| failure.what));
     }
     left
 }

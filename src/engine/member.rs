@@ -20,6 +20,8 @@ pub struct Member {
     pub name: ServiceName,
     /// This run.
     pub run: RunId,
+    /// What tells this step from every other of the run: a job started by another step is not this one's.
+    pub nonce: String,
     /// Its platform.
     pub target: Arc<dyn AnyTarget>,
     /// What is to serve.

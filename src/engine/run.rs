@@ -125,13 +125,15 @@ impl Run {
             }
             let stop = self.stop.clone();
             tokio::select! {
-                ended = self.steps.join_next_with_id() => self.take(ended)?,
+                // A step that ends in the same instant must not begin the next one.
+                biased;
                 () = stop.requested(), if !self.interrupted => {
                     let by = stop.by();
                     tracing::warn!("{by}: nothing new starts");
                     self.interrupt(by)?;
                     return self.leave().await;
                 }
+                ended = self.steps.join_next_with_id() => self.take(ended)?,
             }
         }
     }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use crate::cloud::aws::AwsEndpoints;
 use crate::engine::record;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::http::{Endpoints, Fence, Http, Options};
 use crate::runner::env::Env;
 use crate::runner::home::Home;
 use crate::runner::log::Log;
 use crate::runner::origin::Origin;
+use crate::runner::random;
 use crate::runner::signals::Stop;
 use crate::values::{RunId, Secret};
 
@@ -22,11 +23,11 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) stop: Stop,
     pub(crate) http: Http,
+    /// What main and post share beside the state file, or why there is nothing.
+    pub(crate) home: Result<Home, String>,
     pub(crate) aws: AwsEndpoints,
     pub(crate) run: RunId,
     pub(crate) nonce: String,
-    /// Where main holds its lock and looks for the fence; a step that has none changes nothing.
-    pub(crate) ground: Option<Home>,
     /// Credentials wait here until there is a journal by which the post step finds them.
     pub(crate) born: Arc<Mutex<Born>>,
 }
@@ -71,16 +72,17 @@ const CLIENT: [&str; 7] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_pro
 impl Context {
     pub(crate) fn new(surroundings: Surroundings, overrides: Overrides, fencing: Fencing) -> Result<Self> {
         let Surroundings { env, log, clock, stop } = surroundings;
-        let nonce = super::keep::nonce()?;
-        let ground = match fencing {
-            Fencing::Main if in_workflow(&env) => Home::taking_files(&env, &nonce).ok(),
-            Fencing::Main | Fencing::Post => None,
+        let nonce = random::hex().map_err(|error| Failure::bug(error.to_string()))?;
+        let shared = in_workflow(&env).then(|| Home::of(&env).map_err(|error| error.to_string()));
+        let home = shared.unwrap_or_else(|| Err("there is no runner".to_owned()));
+        let fence = match fencing {
+            Fencing::Main => home.as_ref().ok().map(|home| home.fence(&nonce)),
+            Fencing::Post => None,
         };
-        let fence = ground.as_ref().map(|home| home.fence(&nonce));
         let environment = CLIENT.iter().filter_map(|name| Some(((*name).to_owned(), env.get(name)?.to_owned()))).collect();
         let http = Http::new(Options { clock: clock.clone(), endpoints: overrides.hosts, fence: Fence(fence), environment })?;
         let run = Origin::of(&env).run.unwrap_or_else(|| RunId { id: format!("local-{}", &nonce[..8]), attempt: 1 });
-        Ok(Self { env, log, clock, stop, http, aws: overrides.aws, run, nonce, ground, born: Arc::default() })
+        Ok(Self { env, log, clock, stop, http, home, aws: overrides.aws, run, nonce, born: Arc::default() })
     }
 
     /// Whether a post step will follow.

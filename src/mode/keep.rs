@@ -1,5 +1,7 @@
 //! Where the journal is kept and found again: the runner's state file and a copy in `$HOME`, the fence and the kept credentials beside it.
 
+use std::sync::PoisonError;
+
 use crate::engine::journal::{Journal, Keeper, Saved, nonces, read};
 use crate::engine::narrate;
 use crate::engine::record::Record;
@@ -7,11 +9,8 @@ use crate::failure::{Failure, Kind, Result};
 use crate::runner::env::Env;
 use crate::runner::hold::{Hold, Main};
 use crate::runner::home::{Copy, Home};
-use crate::runner::random;
+use crate::runner::log::Level;
 use crate::runner::state::{self, StateFile};
-
-use std::sync::PoisonError;
-
 use crate::values::Secret;
 
 use super::context::Context;
@@ -25,9 +24,6 @@ pub(crate) enum Found {
     /// Several, and nothing tells which is genuine.
     Several,
 }
-
-/// What a runner needs so that both steps reach one folder.
-const SHARE: &str = "a runner that is itself a container must share its _temp folder with the Docker host under the same path";
 
 struct InState(StateFile);
 struct InHome(Copy);
@@ -52,35 +48,40 @@ impl Keeper for InHome {
     }
 }
 
-/// A nonce nobody can guess: it keys the journal's checksums and names its files.
-pub(crate) fn nonce() -> Result<String> {
-    random::hex().map_err(|error| Failure::bug(error.to_string()))
-}
+/// What a person can do where the runner's folders do not reach the action.
+const SHARE_FOLDERS: &str = "without it a cancelled run could not be put back; a runner that is itself a container must share its _temp folder with the Docker host under the same path";
 
-/// Opens a new journal, and holds main's lock. Both copies lost, or nowhere to lock: refused before anything is changed; one: a warning
-/// that names the cause.
+/// Opens a new journal, and holds main's lock. Refused before anything is changed: no copy of it can be kept, or post could not hold this run off.
+/// One copy lost: a warning that names the cause.
 pub(crate) fn open(context: &Context) -> Result<(Journal, Option<Hold>)> {
+    if !context.in_workflow() {
+        return Ok((watched(context, Journal::new(context.nonce.clone(), vec![Box::new(Nowhere)], context.clock.clone())), None));
+    }
     let (keepers, lost) = keepers(context, &context.nonce);
-    if keepers.is_empty() && context.in_workflow() {
-        let failure = Failure::new(Kind::Config, "the journal cannot be kept anywhere, so nothing is changed");
-        return Err(lost.into_iter().fold(failure, Failure::why).fix(format!("without it a cancelled run could not be put back; {SHARE}")));
+    refuse_without_copies(&keepers, &lost)?;
+    let hold = hold(context)?;
+    for cause in &lost {
+        context.log.annotate(Level::Warning, "one copy of the journal cannot be kept, the other is", cause);
     }
-    let hold = if context.in_workflow() { Some(hold(context)?) } else { None };
-    for cause in lost.iter().filter(|_| context.in_workflow()) {
-        context.log.line(&format!("warning: one copy of the journal cannot be kept, the other is: {cause}"));
-    }
-    let keepers = if keepers.is_empty() { vec![Box::new(Nowhere) as Box<dyn Keeper>] } else { keepers };
-    Ok((watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())), hold))
+    Ok((watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())), Some(hold)))
 }
 
 /// The lock that tells post whether main still runs, where main looks for post's fence.
 fn hold(context: &Context) -> Result<Hold> {
-    let ground = context.ground.clone().map_or_else(|| Home::taking_files(&context.env, &context.nonce), Ok);
-    ground.and_then(|home| home.hold(&context.nonce)).map_err(|error| {
+    let held = context.home.as_ref().map_err(Clone::clone);
+    held.and_then(|home| home.hold(&context.nonce).map_err(|error| error.to_string())).map_err(|cause| {
         Failure::new(Kind::Config, "the post step could not hold this run off, so nothing is changed")
-            .why(error.to_string())
-            .fix(format!("two writers at one service would undo each other; {SHARE}"))
+            .why(format!("neither HOME nor RUNNER_TEMP is a folder that both can write: {cause}"))
+            .fix(SHARE_FOLDERS)
     })
+}
+
+fn refuse_without_copies(keepers: &[Box<dyn Keeper>], lost: &[String]) -> Result<()> {
+    if !keepers.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::new(Kind::Config, "the journal cannot be kept anywhere, so nothing is changed");
+    Err(lost.iter().fold(failure, |failure, cause| failure.why(cause.clone())).fix(SHARE_FOLDERS))
 }
 
 /// New credentials of the run: kept once there is a journal by which the post step finds them, and removes them.
@@ -103,8 +104,8 @@ pub(crate) fn keep_born(context: &Context) {
 }
 
 fn write_credentials(context: &Context, credentials: &Secret) {
-    let kept = Home::of(&context.env).and_then(|home| home.keep_credentials(&context.nonce, credentials.expose()));
-    if let Err(error) = kept {
+    let Ok(home) = &context.home else { return };
+    if let Err(error) = home.keep_credentials(&context.nonce, credentials.expose()) {
         tracing::debug!("the credentials cannot be kept for the post step: {error}");
     }
 }
@@ -135,9 +136,9 @@ fn keepers(context: &Context, nonce: &str) -> (Vec<Box<dyn Keeper>>, Vec<String>
         Ok(file) => keepers.push(Box::new(InState(file))),
         Err(error) => lost.push(error.to_string()),
     }
-    match Home::of(&context.env).and_then(|home| home.journal(nonce)) {
+    match context.home.as_ref().map_err(Clone::clone).and_then(|home| home.journal(nonce).map_err(|error| error.to_string())) {
         Ok(copy) => keepers.push(Box::new(InHome(copy))),
-        Err(error) => lost.push(format!("HOME: {error}")),
+        Err(cause) => lost.push(format!("HOME: {cause}")),
     }
     (keepers, lost)
 }
@@ -156,8 +157,8 @@ pub(crate) fn watched(context: &Context, journal: Journal) -> Journal {
 /// back none, it is the one in `$HOME` that this very step began: other steps of the job leave theirs there too.
 pub(crate) fn find(context: &Context) -> Found {
     let state = state::saved(&context.env);
-    let home = Home::of(&context.env).ok();
-    let in_home = |nonce: &str| home.as_ref().map(|home| home.lines_of(nonce)).unwrap_or_default();
+    let shared = Home::shared(&context.env);
+    let in_home = |nonce: &str| shared.iter().flat_map(|home| home.lines_of(nonce)).collect::<Vec<_>>();
     let mut lines = state.clone();
     lines.extend(nonces(&state).iter().flat_map(|nonce| in_home(nonce)));
     let mut found = read(&lines);
@@ -166,7 +167,7 @@ pub(crate) fn find(context: &Context) -> Found {
         return one_of(found);
     }
     if found.is_empty() {
-        found = read(&home.as_ref().map(Home::lines).unwrap_or_default());
+        found = read(&shared.iter().flat_map(Home::lines).collect::<Vec<_>>());
         found.retain(|saved| is_ours(context, saved));
     }
     if found.is_empty() { Found::None } else { one_of(found) }
@@ -196,14 +197,14 @@ pub(crate) fn raise_fence(context: &Context, saved: &Saved) {
     let raised: Vec<_> = places.iter().map(|home| home.raise_fence(&saved.nonce)).collect();
     let raised_somewhere = raised.iter().any(std::result::Result::is_ok);
     for error in raised.into_iter().filter_map(std::result::Result::err).filter(|_| !raised_somewhere) {
-        context.log.line(&format!("warning: a step that still runs cannot be held off: {error}"));
+        context.log.annotate(Level::Warning, "a step that still runs cannot be held off", &error.to_string());
     }
 }
 
 /// Main is done: with nothing left for the post step, nothing of ours stays in `HOME` but the journal, which post removes.
 pub(crate) fn leave(context: &Context, journal: Option<&Journal>) {
     let settled = journal.is_none_or(|journal| crate::engine::state::fold(journal.entries()).settled());
-    if settled && let Ok(home) = Home::of(&context.env) {
+    if settled && let Ok(home) = &context.home {
         home.drop_credentials(&context.nonce);
     }
 }
@@ -215,9 +216,7 @@ pub(crate) fn clean(context: &Context, nonce: &str) {
 
 /// Removes what was kept to sign in with.
 pub(crate) fn drop_credentials(env: &Env, nonce: &str) {
-    if let Ok(home) = Home::of(env) {
-        home.drop_credentials(nonce);
-    }
+    Home::shared(env).iter().for_each(|home| home.drop_credentials(nonce));
 }
 
 /// However the post step ends, nothing to sign in with outlives it.

@@ -9,7 +9,6 @@ use crate::engine::member::{Checks, Goal, Member};
 use crate::failure::{Failure, Result};
 use crate::health::HealthAt;
 use crate::health::probe::Shipped;
-use crate::runner::home::Home;
 use crate::runner::oidc::Oidc;
 use crate::target::Common;
 use crate::target::any::AnyTarget;
@@ -42,7 +41,7 @@ pub(crate) async fn sign_in(context: &Context, plan: &Plan) -> Result<Sessions> 
 
 /// Signs in again in the post step: a fresh token first, then what main kept.
 pub(crate) async fn sign_in_again(context: &Context, auth: &AwsAuth, plans: &[ServicePlan], nonce: &str) -> Result<Sessions> {
-    let kept = Home::of(&context.env).ok().and_then(|home| home.credentials(nonce)).map(Secret::new);
+    let kept = context.home.as_ref().ok().and_then(|home| home.credentials(nonce)).map(Secret::new);
     enter(context, auth, plans, kept).await
 }
 
@@ -79,6 +78,7 @@ pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions,
     Ok(Member {
         name: plan.name.clone(),
         run: context.run.clone(),
+        nonce: context.nonce.clone(),
         target: target(context, plan, sessions)?,
         shipped: shipped(&goal),
         goal,

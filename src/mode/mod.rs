@@ -50,7 +50,10 @@ pub async fn run(invocation: Invocation) -> u8 {
     if name.ends_with("touchdown-post") {
         return post(surroundings).await;
     }
+    // At a terminal nobody deploys by a bare word.
+    let bare = args.len() < 2 && surroundings.env.get("GITHUB_ACTIONS") != Some("true");
     let shown = match flags::command(&args) {
+        Ok(Command::Run(_)) if bare => help::help(),
         Ok(Command::Run(flags)) => return main(surroundings, &flags).await,
         Ok(Command::Demo) => return demo::demo(&surroundings).await,
         Ok(Command::Help) => help::help(),

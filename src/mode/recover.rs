@@ -57,7 +57,7 @@ pub(crate) async fn recover(context: &Context) -> Result<Recovered> {
         keep::clean(context, &saved.nonce);
         return Ok(Recovered::Settled);
     }
-    wait_for_lost_request(context, &saved.entries, &state).await;
+    wait_for_lost_request(context, &state).await;
     let nonce = saved.nonce.clone();
     let journal = keep::resume(context, saved)?;
     let journal = match go_on(context, journal, &nonce, began).await {
@@ -120,13 +120,12 @@ async fn stop_container(context: &Context, saved: &Saved) -> bool {
     stopped.is_ok()
 }
 
-/// A request of main that may still be under way lands before anything is read or undone.
-async fn wait_for_lost_request(context: &Context, entries: &[Entry], state: &State) {
+/// A request of main that may still be under way lands, and shows, before anything is read or undone. Main may have sent it long after its
+/// last line (it tries again), so the time counts from now, when it certainly sends nothing more.
+async fn wait_for_lost_request(context: &Context, state: &State) {
     let under_way = |phase: &Phase| matches!(phase, Phase::Applying | Phase::Advancing(_) | Phase::Undoing);
-    let Some(last) = entries.last().filter(|_| state.services.values().any(|service| under_way(&service.phase))) else { return };
-    let passed = context.clock.now().since(last.at);
-    if passed < LONGEST_CHANGE {
-        context.clock.sleep(LONGEST_CHANGE - passed).await;
+    if state.services.values().any(|service| under_way(&service.phase)) {
+        context.clock.sleep(LONGEST_CHANGE).await;
     }
 }
 

@@ -5,6 +5,7 @@ use crate::engine::journal::Journal;
 use crate::engine::record::Entry;
 use crate::failure::Failure;
 use crate::report::{Report, annotations, json, outputs, summary, text};
+use crate::runner::log::Level;
 use crate::runner::origin::Origin;
 use crate::runner::{outputs as output_file, report_file, summary_file};
 
@@ -44,11 +45,11 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
 /// The runner's own files; where they cannot be written the log says why, and the outcome stands all the same.
 fn write_files(surroundings: &Surroundings, report: &Report, path: &str) {
     if let Err(error) = summary_file::append(&surroundings.env, &summary::sections(report)) {
-        surroundings.log.line(&format!("warning: no job summary: {error}"));
+        surroundings.log.annotate(Level::Warning, "there is no job summary", &error.to_string());
     }
     match output_file::write(&surroundings.env, &outputs::outputs(report, path)) {
         Ok(left_out) if left_out.is_empty() => {}
-        Ok(left_out) => surroundings.log.line(&format!("warning: outputs too long for the runner stay empty: {}", left_out.join(", "))),
-        Err(error) => surroundings.log.line(&format!("warning: no outputs: {error}")),
+        Ok(left_out) => surroundings.log.annotate(Level::Warning, "outputs too long for the runner stay empty", &left_out.join(", ")),
+        Err(error) => surroundings.log.annotate(Level::Warning, "there are no outputs", &error.to_string()),
     }
 }

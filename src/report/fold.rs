@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::engine::group;
+use crate::engine::narrate::job_name;
 use crate::engine::record::{Entry, Event, GroupPlan, Opening, Record};
 use crate::engine::service::Service as Folded;
 use crate::engine::state::{self, State};
@@ -26,6 +27,7 @@ struct Told {
     last: Timestamp,
     kept: Option<String>,
     by_hand: Vec<String>,
+    jobs: Vec<String>,
     rollback_failure: Option<Trouble>,
     superseded_by: Option<String>,
     repaired: Option<String>,
@@ -160,9 +162,12 @@ impl Told {
                 self.kept = Some(why.clone());
                 self.by_hand.clone_from(by_hand);
             }
+            Event::JobStarted { job, .. } => {
+                let name = job_name(*job).to_owned();
+                self.jobs.extend((!self.jobs.contains(&name)).then_some(name));
+            }
             Event::Superseded { by } => self.superseded_by = Some(by.clone()),
             Event::Repaired { .. }
-            | Event::JobStarted { .. }
             | Event::JobRunning { .. }
             | Event::JobEnded { .. }
             | Event::Prepared { .. }
@@ -231,6 +236,7 @@ fn described(name: &ServiceName, folded: &Folded, outcome: Ending, told: &Told) 
         before,
         proof: proof(outcome, folded),
         unproven: unproven(outcome, folded, told),
+        jobs: told.jobs.clone(),
         changes: folded.prepared.as_ref().map(|prepared| prepared.changes.clone()).unwrap_or_default(),
         failure: folded.failure.as_ref().map(Trouble::from).filter(|failure| told.rollback_failure.as_ref() != Some(failure)),
         rollback_failure: told.rollback_failure.clone(),

@@ -1,5 +1,8 @@
 //! The outcome in a sentence: of the whole run, and of how each service stands now. Pure words over the report.
 
+use crate::engine::narrate::job_name;
+use crate::engine::record::Job;
+
 use super::phrase::{Phrase, count, named, names};
 use super::{Ending, Report, Service, Stood, Trouble};
 
@@ -55,7 +58,10 @@ fn alone(service: &Service, mode: &str) -> Phrase {
         (Ending::RolledBack, Stood::Running { .. }) => name().and(" was rolled back: ").code(was).and(" serves again").and(proven),
         (Ending::RolledBack, _) => name().and(" was taken back: nothing served before, and nothing does now"),
         (Ending::RollingBack, _) => name().and(" is being rolled back to ").code(was),
-        (Ending::Superseded, _) => name().and(" was superseded: somebody else's deployment serves and was left alone"),
+        (Ending::Superseded, _) => match service.superseded_by.as_deref().and_then(|by| by.split(' ').next()) {
+            Some(by) => name().and(" was superseded: ").code(by).and(" serves and was left alone"),
+            None => name().and(" was superseded: somebody else's deployment serves and was left alone"),
+        },
         (Ending::Untouched, Stood::Running { .. }) => name().and(" was not touched: ").code(was).and(" serves as before"),
         (Ending::Untouched, _) => name().and(" was not touched"),
         (Ending::Failed, _) => name().and(" failed and was left as it is"),
@@ -125,8 +131,14 @@ fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
     }
 }
 
-/// How `service` stands now, in one sentence.
+/// How `service` stands now, in one sentence. What a migration did stays, whatever serves.
 pub(super) fn stands(service: &Service) -> Phrase {
+    let put_back = matches!(service.outcome, Ending::RolledBack | Ending::RollingBack | Ending::Untouched | Ending::Stuck);
+    let migrated = put_back && service.jobs.iter().any(|job| job == job_name(Job::Migrate));
+    if migrated { serves(service).and("; what its migration did stays") } else { serves(service) }
+}
+
+fn serves(service: &Service) -> Phrase {
     let new = service.revision.as_deref().unwrap_or("the new release");
     let was = service.before.revision().unwrap_or("what stood before");
     let empty = Phrase::default;

@@ -119,6 +119,8 @@ pub struct Service {
     pub proof: Vec<String>,
     /// Why nothing was proven, where nothing was: a waived check, a skipped one.
     pub unproven: Option<String>,
+    /// Jobs that were started beside it (`before`, `migrate`), whatever they came to: what they did is never undone.
+    pub jobs: Vec<String>,
     /// What differs from what served, key by key.
     pub changes: Vec<String>,
     /// Why it failed.

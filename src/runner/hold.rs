@@ -23,24 +23,9 @@ pub enum Main {
 }
 
 impl Home {
-    /// Every folder that main and post both reach.
+    /// Every folder that main may have chosen, whatever post would choose today.
     pub fn shared(env: &Env) -> Vec<Self> {
-        ["HOME", "RUNNER_TEMP"].into_iter().filter_map(|variable| Self::named(env, variable).ok()).collect()
-    }
-
-    /// The first of them that takes files; the error tells why none does.
-    pub fn taking_files(env: &Env, nonce: &str) -> std::io::Result<Self> {
-        let mut causes = Vec::new();
-        for variable in ["HOME", "RUNNER_TEMP"] {
-            match Self::named(env, variable).and_then(|folder| folder.hold(nonce).map(|_| folder)) {
-                Ok(folder) => {
-                    let _ = fs::remove_file(folder.lock(nonce));
-                    return Ok(folder);
-                }
-                Err(error) => causes.push(format!("{variable}: {error}")),
-            }
-        }
-        Err(std::io::Error::other(causes.join("; ")))
+        ["HOME", "RUNNER_TEMP"].into_iter().filter_map(|variable| Self::there(env, variable).ok()).collect()
     }
 
     /// Takes main's lock.

@@ -1,4 +1,5 @@
 //! The second copy in `$HOME`, which main and post share: the journal and the kept credentials. Flat files, ours alone.
+//! Where `$HOME` is missing or read-only, the runner's temporary folder takes its place.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -23,19 +24,29 @@ pub struct Home(PathBuf);
 pub struct Copy(File);
 
 impl Home {
-    /// The folder `HOME` names.
+    /// The folder `HOME` names, else the one `RUNNER_TEMP` names: the first that is there and can be written.
     pub fn of(env: &Env) -> std::io::Result<Self> {
-        Self::named(env, "HOME")
+        Self::named(env, "HOME").or_else(|error| Self::named(env, "RUNNER_TEMP").map_err(|_| error))
+    }
+
+    /// The folder this variable names, where it can be written.
+    fn named(env: &Env, variable: &str) -> std::io::Result<Self> {
+        let home = Self::there(env, variable)?;
+        let probe = home.0.join(format!("{NAME}{}.probe", super::random::hex()?));
+        let tried = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
+        let _ = fs::remove_file(&probe);
+        tried.map_err(|error| std::io::Error::other(format!("{} cannot be written: {error}", home.0.display())))?;
+        Ok(home)
     }
 
     /// The folder this variable names.
-    pub(super) fn named(env: &Env, variable: &str) -> std::io::Result<Self> {
-        let home = PathBuf::from(env.get(variable).ok_or_else(|| std::io::Error::other(format!("{variable} is not set")))?);
-        if home.is_dir() {
-            return Ok(Self(home));
+    pub(super) fn there(env: &Env, variable: &str) -> std::io::Result<Self> {
+        let folder = PathBuf::from(env.get(variable).ok_or_else(|| std::io::Error::other(format!("{variable} is not set")))?);
+        if folder.is_dir() {
+            return Ok(Self(folder));
         }
         let why = "under a runner that is itself a container the folder does not reach the action";
-        Err(std::io::Error::other(format!("{} is not a folder; {why}", home.display())))
+        Err(std::io::Error::other(format!("{} is not a folder; {why}", folder.display())))
     }
 
     /// Makes and locks the journal's copy for `nonce`.

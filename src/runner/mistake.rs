@@ -10,6 +10,8 @@ pub struct Mistake {
     pub name: String,
     /// The line in the file; inputs and flags have none.
     pub line: Option<u32>,
+    /// The file, where it is known.
+    pub file: Option<String>,
     /// What is wrong, with what came: `is "soon", not a duration`.
     pub what: String,
     /// The valid name nearest to an unknown one.
@@ -21,7 +23,7 @@ pub struct Mistake {
 impl Mistake {
     /// A mistake in the setting `name`.
     pub fn new(name: impl Into<String>, what: impl Into<String>, write: impl Into<String>) -> Self {
-        Self { name: name.into(), line: None, what: what.into(), nearest: None, write: write.into() }
+        Self { name: name.into(), line: None, file: None, what: what.into(), nearest: None, write: write.into() }
     }
 
     /// A name nobody knows, with the nearest of `known`.
@@ -40,10 +42,12 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{} (line {line}) {}: {}", self.name, self.what, self.write),
-            None => write!(f, "{} {}: {}", self.name, self.what, self.write),
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (None, Some(line)) => write!(f, "line {line}: ")?,
+            (_, None) => {}
         }
+        write!(f, "{} {}: {}", self.name, self.what, self.write)
     }
 }
 

@@ -14,7 +14,7 @@ pub mod mistake;
 pub mod oidc;
 pub mod origin;
 pub mod outputs;
-pub(crate) mod random;
+pub mod random;
 pub mod report_file;
 pub mod signals;
 pub mod state;

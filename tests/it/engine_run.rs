@@ -280,6 +280,7 @@ impl Rig {
         let digest = Digest::parse(&format!("sha256:{}", "a".repeat(64))).unwrap();
         Member {
             name: ServiceName(target.name.clone()),
+            nonce: "nonce".to_owned(),
             run: RunId { id: "1".into(), attempt: 1 },
             target: Arc::new(target.clone()),
             goal: Goal::Image(PinnedImage { repository: "r/web".into(), tag: None, digest }),

@@ -6,6 +6,7 @@ use serde_json::json;
 use touchdown::simulator::fault::Fault;
 use touchdown::simulator::seed::ServiceSeed;
 
+use crate::report::document::held;
 use crate::rig::{Ran, Rig, side_by_side};
 
 /// How a run with a fault must end.
@@ -61,7 +62,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::MigrationFails => Expected {
             outcome: "untouched",
             serving: "v1",
-            told: &[UNTOUCHED, "the job failed", "exit code 1", "last lines of the migrate job", "contains null values"],
+            told: &[UNTOUCHED, "the migrate job failed", "exit code 1", "last lines of the migrate job", "contains null values"],
         },
         Fault::RollbackFails => Expected {
             outcome: "stuck",
@@ -105,6 +106,7 @@ fn read(ran: &Ran) -> String {
 }
 
 fn ended_as_expected(ran: &Ran, name: &str, expected: &Expected) {
+    held(ran, &format!("fault-{name}"));
     let summary = read(ran);
     assert_eq!(ran.output("outcome"), expected.outcome, "{name}: {}", ran.stdout);
     assert_eq!(ran.code, u8::from(expected.outcome != "live"), "{name}: {}", ran.stdout);

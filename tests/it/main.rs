@@ -20,6 +20,7 @@ mod foreign;
 mod health;
 mod http;
 mod journal;
+mod keeping;
 mod modes;
 mod moto;
 mod origin;

@@ -140,22 +140,6 @@ async fn a_main_of_which_nothing_is_left_in_home_is_held_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_main_without_a_home_is_held_off() {
-    let rig = deploying_v2().await.env("HOME", "/nowhere");
-    let (main, saved) = asleep_in_its_update(&rig).await;
-    held_off(&rig, main, &saved).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_main_that_could_not_be_held_off_changes_nothing() {
-    let rig = deploying_v2().await.env("HOME", "/nowhere").env("RUNNER_TEMP", "/nowhere");
-    let ran = rig.main().await;
-    let changing = rig.simulator.world().requests().into_iter().filter(|request| request.changing).count();
-    assert_eq!((ran.code, changing), (1, 0), "{}", ran.stdout);
-    assert!(ran.stdout.contains("the post step could not hold this run off"), "{}", ran.stdout);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_do_not_outlive_a_post_step_that_refuses() {
     let rig = deploying_v2().await;
     let first = killed_at(&rig, "UpdateService", Moment::Before).await;

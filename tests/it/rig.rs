@@ -265,8 +265,20 @@ impl UnderWay {
         let read = |name: &str| std::fs::read_to_string(&self.files[name]).unwrap();
         let state = read("GITHUB_STATE");
         let pairs = state.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Ran { code, stdout: self.printed(), outputs: read("GITHUB_OUTPUT"), state: pairs.collect(), summary: read("GITHUB_STEP_SUMMARY") }
+        let stdout = self.printed();
+        annotated_sparingly(code, &stdout);
+        Ran { code, stdout, outputs: read("GITHUB_OUTPUT"), state: pairs.collect(), summary: read("GITHUB_STEP_SUMMARY") }
     }
+}
+
+/// Of every run of every test: at most one annotation of a kind, and an error exactly where the status is one.
+fn annotated_sparingly(code: u8, stdout: &str) {
+    let commands = crate::runner_grammar::parse_stdout(stdout);
+    let count = |name: &str| commands.iter().filter(|command| command.name == name).count();
+    let (errors, warnings, notices) = (count("error"), count("warning"), count("notice"));
+    assert!(errors <= 1 && warnings <= 1 && notices <= 1, "{errors} errors, {warnings} warnings, {notices} notices: {stdout}");
+    assert!(errors == 0 || warnings + notices == 0, "an error says it all: {stdout}");
+    assert!(code == 137 || (errors == 1) == (code != 0), "{errors} errors, status {code}: {stdout}");
 }
 
 impl Ran {

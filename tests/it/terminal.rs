@@ -81,6 +81,8 @@ async fn help_and_version_ask_nobody_and_a_wrong_flag_is_explained() {
     let help = desk.run(&["--help"]).await;
     assert!(help.status.success() && text(&help).contains("--health-path"), "{}", text(&help));
     assert_eq!(text(&desk.run(&["--version"]).await).trim(), concat!("touchdown ", env!("CARGO_PKG_VERSION")));
+    let bare = desk.run(&[]).await;
+    assert!(bare.status.success() && text(&bare).contains("touchdown MODE"), "nobody deploys by a bare word: {}", text(&bare));
     let wrong = desk.run(&["deploy", "--helth-path", "/up"]).await;
     assert!(!wrong.status.success() && text(&wrong).contains("write --health-path"), "{}", text(&wrong));
     assert!(desk.simulator.world().requests().is_empty());

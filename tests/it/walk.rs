@@ -152,3 +152,32 @@ async fn a_proof_that_is_asked_for_and_cannot_be_had_is_told_before_anything_cha
     assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
     assert!(ran.summary.contains("the platform's own checks are the proof"), "{}", ran.summary);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_wrong_answer_right_before_the_commit_is_asked_about_once_more_and_two_are_not_forgiven() {
+    // The baseline is answer 0, the proof 1 to 3, the last look before the commit 4.
+    for (wrong, outcome) in [(vec![4], "live"), (vec![4, 5], "rolled-back")] {
+        let rig = Rig::new().await.input("env", "VERSION=v2").input("health-version", "/version=v2");
+        let world = rig.simulator.world();
+        wrong.iter().for_each(|nth| world.inject(When::Operation("app:GET /health".to_owned(), *nth), Injection::Status(502)));
+        let ran = rig.main().await;
+        assert_eq!(ran.output("outcome"), outcome, "{}", ran.stdout);
+        assert!(ran.stdout.contains("one answer was wrong and is asked for once more"), "{}", ran.stdout);
+        assert_eq!(ran.summary.contains("two answers in a row were wrong"), outcome != "live", "{}", ran.summary);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_step_that_asks_for_a_backup_makes_one_of_its_own() {
+    let mut rig = Rig::new().await.input("before-command", "bin/backup");
+    for version in ["VERSION=v2", "VERSION=v3"] {
+        rig = rig.input("env", version);
+        let ran = rig.main().await;
+        assert_eq!(ran.output("outcome"), "live", "{}", ran.stdout);
+    }
+    let requests = rig.simulator.world().requests();
+    let started = requests.iter().filter(|request| request.operation == "ecs:RunTask");
+    let token = |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap()["clientToken"].to_string();
+    let tokens: std::collections::BTreeSet<String> = started.map(|request| token(&request.body)).collect();
+    assert_eq!(tokens.len(), 2, "the second step was given the first one's task back");
+}

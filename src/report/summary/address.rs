@@ -31,7 +31,8 @@ pub(super) fn place<'a>(run: &Run, text: &'a str) -> Option<(String, &'a str)> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
     let beneath = path.chars().all(plain) && path.split('/').all(|part| !part.is_empty() && part != "..");
     let address = repository(run).filter(|_| beneath)?;
-    Some((link(Some(&format!("{address}/blob/{}/{path}#L{line}", run.commit)), &code(place)), rest))
+    let shown = place.rsplit('/').next().unwrap_or(place);
+    Some((link(Some(&format!("{address}/blob/{}/{path}#L{line}", run.commit)), &code(shown)), rest))
 }
 
 #[cfg(test)]
@@ -44,10 +45,7 @@ mod tests {
         let run = Run { url: Some("https://github.com/acme/shop/actions/runs/1".into()), commit: "3f2a9c1d".into(), ..Run::default() };
         let (linked, rest) = place(&run, ".github/touchdown.yml:14: helth is no setting").unwrap();
         let address = "https://github.com/acme/shop/blob/3f2a9c1d/.github/touchdown.yml#L14";
-        assert_eq!(
-            (linked.as_str(), rest),
-            (format!("<a href=\"{address}\">`.github/touchdown.yml:14`</a>").as_str(), "helth is no setting")
-        );
+        assert_eq!((linked.as_str(), rest), (format!("<a href=\"{address}\">`touchdown.yml:14`</a>").as_str(), "helth is no setting"));
         for none in [
             "health-interval is \"30\": write 30s",
             "https://a.example:80: no",

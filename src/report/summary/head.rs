@@ -1,21 +1,26 @@
 //! The first lines: the outcome in a sentence, how it stands now, why, and what to do. People in a hurry read no further.
 //! And the small print at the end: whose run it was.
 
-use crate::report::phrase::{names, span};
-use crate::report::{Ending, Report, Service, headline};
+use crate::report::phrase::{count, named, names, span, unprefixed};
+use crate::report::{Ending, Report, Service, Trouble, headline};
 
 use super::address::{link, repository};
-use super::{code, first_line, nothing_begun, phrase, prose, short, standing, words};
+use super::{code, first_line, nothing_begun, phrase, prose, short, standing, trouble, words};
 
-/// The heading and, unless all went well, the three lines beneath it.
+/// The heading and, unless all went well, the lines beneath it.
 pub(super) fn head(report: &Report) -> String {
     let heading = format!("## {} {}\n", glyph(report), phrase(&headline::sentence(report)));
-    if report.outcome.is_good() || report.failure.is_some() {
-        return heading;
-    }
-    let labelled = |label: &str, text: Option<String>| text.map(|text| format!("**{label}**: {text}"));
-    let lines = [labelled("Now", now(report)), labelled("Why", why(report)), labelled("Do", to_do(report))];
-    format!("{heading}\n{}\n", lines.into_iter().flatten().collect::<Vec<_>>().join("<br>\n"))
+    let lines = match (report.outcome.is_good(), &report.failure) {
+        (_, Some(_)) => Vec::new(),
+        (true, None) => vec![rehearsed(report).map(|told| ("Now", told))],
+        (false, None) => {
+            let now = rehearsed(report).or_else(|| now(report)).map(|told| ("Now", told));
+            let back = not_put_back(report).map(|told| ("Not put back", told));
+            vec![now, why(report).map(|told| ("Why", told)), back, to_do(report).map(|told| ("Do", told))]
+        }
+    };
+    let lines: Vec<String> = lines.into_iter().flatten().map(|(label, told)| format!("**{label}**: {told}")).collect();
+    if lines.is_empty() { heading } else { format!("{heading}\n{}\n", lines.join("<br>\n")) }
 }
 
 fn glyph(report: &Report) -> &'static str {
@@ -23,10 +28,16 @@ fn glyph(report: &Report) -> &'static str {
     if report.outcome == Ending::Live && unproven { "⚠️" } else { report.outcome.glyph() }
 }
 
+/// What a rehearsal did to production, whatever else it came to.
+fn rehearsed(report: &Report) -> Option<String> {
+    let told = "production is as it was: this ran on the built-in simulator, and no cloud was asked anything";
+    (report.mode == "rehearse").then(|| told.to_owned())
+}
+
 /// How the only service stands; of several the table tells, but that a group stands at different versions is said at once.
 fn now(report: &Report) -> Option<String> {
     if let [service] = report.services.as_slice() {
-        let told = nothing_begun(report) || service.outcome == Ending::Untouched;
+        let told = nothing_begun(report) || (service.outcome == Ending::Untouched && service.jobs.is_empty());
         return (!told).then(|| format!("{}{}", phrase(&headline::stands(service)), standing::last_proven(service)));
     }
     let mixed = report.groups.iter().find(|group| group.mixture.is_some())?;
@@ -37,13 +48,47 @@ fn now(report: &Report) -> Option<String> {
 /// The first failure and its nearest reason.
 fn why(report: &Report) -> Option<String> {
     let Some((service, trouble)) = headline::cause(report) else {
-        return report.interrupted.as_ref().map(|by| format!("the run was interrupted ({}) before everything was proven", words(by)));
+        return without_failure(report);
     };
     let of = service.filter(|service| report.services.len() > 1 && !trouble.what.starts_with(&service.name));
     let of = of.map(|service| format!("{}: ", words(&service.name))).unwrap_or_default();
-    let what = service.map_or(trouble.what.as_str(), |service| super::unprefixed(&trouble.what, &service.name));
-    let nearest = trouble.why.first().map(|why| format!(" – {}", prose(first_line(why)))).unwrap_or_default();
-    Some(format!("**{of}{}**{nearest}", words(&short(what))))
+    let what = service.map_or(trouble.what.as_str(), |service| unprefixed(&trouble.what, &service.name));
+    let others = match trouble::failures(report).saturating_sub(1) {
+        0 => String::new(),
+        others => format!(" (and {}, below)", count(others, "other failure")),
+    };
+    Some(format!("**{of}{}**{}{others}", words(&short(what)), nearest(trouble)))
+}
+
+fn nearest(trouble: &Trouble) -> String {
+    trouble.why.first().map(|why| format!(" – {}", prose(first_line(why)))).unwrap_or_default()
+}
+
+/// Why a run came to no good end although nothing failed.
+fn without_failure(report: &Report) -> Option<String> {
+    if let Some(by) = &report.interrupted {
+        return Some(format!("the run was interrupted ({}) before everything was proven", words(by)));
+    }
+    let other = report.services.iter().find_map(|service| service.superseded_by.as_deref());
+    match (other, report.taken_over) {
+        (Some(other), _) => Some(format!("somebody deployed {} in the meantime", phrase(&named(other)))),
+        (None, true) => Some("the step was lost (killed, crashed or out of time) before everything was proven".to_owned()),
+        (None, false) => None,
+    }
+}
+
+/// Why the way back failed too.
+fn not_put_back(report: &Report) -> Option<String> {
+    let (service, trouble) = report.services.iter().find_map(|service| Some((service, service.rollback_failure.as_ref()?)))?;
+    Some(format!("{}{}", words(&short(unprefixed(&trouble.what, &service.name))), nearest(trouble)))
+}
+
+/// Whether the first lines tell all of a failure but its evidence.
+pub(super) fn tells_all(report: &Report, trouble: &Trouble) -> bool {
+    let is_line = |texts: &[String]| texts.len() <= 1 && texts.iter().all(|text| !text.contains('\n'));
+    let is_cause = report.failure.is_none() && headline::cause(report).is_some_and(|(_, cause)| cause == trouble);
+    let told_what_to_do = trouble.fix.first().is_none_or(|fix| to_do(report) == Some(below(fix)));
+    is_cause && is_line(&trouble.why) && is_line(&trouble.fix) && told_what_to_do
 }
 
 fn to_do(report: &Report) -> Option<String> {
@@ -55,19 +100,18 @@ fn to_do(report: &Report) -> Option<String> {
         let or = if report.outcome == Ending::Failed { ", or deploy a release that works" } else { "" };
         return Some(format!("put {left} back by hand, with the commands below{or}"));
     }
-    match report.outcome {
-        Ending::RollingBack if !report.taken_over => {
-            Some("wait for the post step of this job: it goes on, and tells how it ended".to_owned())
+    if report.outcome == Ending::RollingBack && !report.taken_over {
+        return Some("wait for the post step of this job: it goes on, and tells how it ended".to_owned());
+    }
+    if let Some(open) = subject(|service| matches!(service.outcome, Ending::Stuck | Ending::Failed | Ending::RollingBack)) {
+        return Some(format!("look at {open} on the platform: nobody saw where it ended"));
+    }
+    match headline::cause(report) {
+        Some((_, trouble)) => trouble.fix.first().map(|fix| below(fix)),
+        None if report.outcome == Ending::Superseded => {
+            Some(format!("deploy one after the other: give the jobs one {} group", code("concurrency")))
         }
-        Ending::Stuck | Ending::Failed | Ending::RollingBack => {
-            let open = subject(|service| matches!(service.outcome, Ending::Stuck | Ending::Failed | Ending::RollingBack))?;
-            Some(format!("look at {open} on the platform: nobody saw where it ended"))
-        }
-        Ending::Superseded => Some(format!("deploy one after the other: give the jobs one {} group", code("concurrency"))),
-        _ => match headline::cause(report) {
-            Some((_, trouble)) => trouble.fix.first().map(|fix| below(fix)),
-            None => Some("nothing is left to repair; run it again to deploy".to_owned()),
-        },
+        None => Some("nothing is left to repair; run it again to deploy".to_owned()),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::report::{Ending, Group, Report, Service};
 
 use super::{Keep, Section, code, phrase, prose, section, words};
 
-/// The notes as a list.
+/// The notes as a list, with a marker of its own, as it may follow another list.
 pub(super) fn known(report: &Report) -> Option<Section> {
     let mut lines: Vec<String> = Vec::new();
     if !report.skipped.is_empty() {
@@ -15,7 +15,7 @@ pub(super) fn known(report: &Report) -> Option<Section> {
     lines.extend(report.groups.iter().filter_map(together));
     lines.extend(report.notes.iter().map(|note| prose(note)));
     lines.extend(report.services.iter().flat_map(|service| of_service(service, report)));
-    (!lines.is_empty()).then(|| section(Keep::Story, lines.iter().map(|line| format!("- {line}\n")).collect()))
+    (!lines.is_empty()).then(|| section(Keep::Story, lines.iter().map(|line| format!("* {line}\n")).collect()))
 }
 
 fn of_service(service: &Service, report: &Report) -> Vec<String> {

@@ -97,6 +97,32 @@ fn prose(text: &str) -> String {
     parts.iter().enumerate().map(part).collect()
 }
 
+/// A word longer than this may be broken in a table, whose columns are as wide as their longest word.
+const WIDE: usize = 28;
+
+/// `text` for a cell of a table.
+fn cell(text: &str) -> String {
+    let wide = text.split_whitespace().any(|word| word.chars().count() > WIDE);
+    if wide { text.split_whitespace().map(breakable).collect::<Vec<_>>().join(" ") } else { words(text) }
+}
+
+/// An identifier for a cell of a table. What `<wbr>` breaks is copied whole.
+fn code_cell(text: &str) -> String {
+    match text.chars().count() > WIDE {
+        false => code(text),
+        true if text.contains(|letter: char| letter.is_whitespace() || letter == '`') => cell(text),
+        true => format!("<code>{}</code>", breakable(text)),
+    }
+}
+
+fn breakable(word: &str) -> String {
+    let letters: Vec<char> = word.chars().collect();
+    if letters.len() <= WIDE {
+        return words(word);
+    }
+    letters.chunks(WIDE / 2).map(|piece| words(&piece.iter().collect::<String>())).collect::<Vec<_>>().join("<wbr>")
+}
+
 /// A folded part.
 fn folded(title: &str, body: &str) -> String {
     format!("<details><summary>{title}</summary>\n\n{}\n\n</details>\n", body.trim_end())

@@ -4,7 +4,7 @@ use crate::report::phrase::{count, span};
 use crate::report::{Ending, Report, Service, Stood};
 
 use super::address::{link, target};
-use super::{Keep, Section, code, folded, prose, section, short, unprefixed, words};
+use super::{Keep, Section, cell, code, code_cell, folded, prose, section, short, unprefixed, words};
 
 /// From this many services on those that went well are folded away.
 pub(super) const MANY: usize = 12;
@@ -35,32 +35,35 @@ pub(super) fn table(report: &Report) -> Vec<Section> {
 
 fn rows(report: &Report, services: &[&Service]) -> String {
     let looking = report.services.iter().all(|service| matches!(service.outcome, Ending::Healthy | Ending::Unhealthy));
-    let head = if looking { "| Service | Serves | Proof | Time |" } else { "| Service | Was → is now | Proof | Time |" };
-    let mut lines = vec![head.to_owned(), "|:--|:--|:--|--:|".to_owned()];
+    let head = if looking { "| Service | Serves | Proof |" } else { "| Service | Was → is now | Proof | Took |" };
+    let mut lines = vec![head.to_owned(), if looking { "|:--|:--|:--|" } else { "|:--|:--|:--|--:|" }.to_owned()];
     let shown = if report.services.len() == 1 { PROOF_ALONE } else { PROOF_AMONG_OTHERS };
     for service in services {
-        let time = if service.duration_seconds > 0.0 { span(service.duration_seconds) } else { String::new() };
-        lines.push(format!("| {} | {} | {} | {time} |", named(service), moved(service, looking), proof(service, shown)));
+        let time = if service.duration_seconds > 0.0 { span(service.duration_seconds).replace(' ', "&nbsp;") } else { String::new() };
+        let took = if looking { String::new() } else { format!(" {time} |") };
+        lines.push(format!("| {} | {} | {} |{took}", named(service, &report.services), moved(service, looking), proof(service, shown)));
     }
     lines.join("\n") + "\n"
 }
 
-fn named(service: &Service) -> String {
+/// Its name, how it ended, and where it is; its platform, where not all are on the same.
+fn named(service: &Service, among: &[Service]) -> String {
     let mut small = vec![service.outcome.phrase().to_owned()];
-    small.extend((!service.target.is_empty()).then(|| words(&service.target)));
+    small.extend(among.iter().any(|other| other.target != service.target).then(|| words(&service.target)));
     small.extend(service.url.as_deref().and_then(|url| target(url).map(|_| link(Some(url), "open"))));
-    format!("{}&nbsp;**{}**<br><sub>{}</sub>", service.outcome.glyph(), words(&service.name), small.join(" · "))
+    let glyph = if service.unproven.is_some() { "⚠️" } else { service.outcome.glyph() };
+    format!("{glyph}&nbsp;**{}**<br><sub>{}</sub>", cell(&service.name), small.join(" · "))
 }
 
 /// The way of a service from what served to what serves.
 fn moved(service: &Service, looking: bool) -> String {
     let was = match &service.before {
-        Stood::Running { revision: Some(revision), .. } => code(revision),
+        Stood::Running { revision: Some(revision), .. } => code_cell(revision),
         Stood::Running { revision: None, .. } => "a release".to_owned(),
         Stood::Absent | Stood::NeverServed => "<i>nothing</i>".to_owned(),
         Stood::Unknown => "<i>not read</i>".to_owned(),
     };
-    let new = service.revision.as_deref().map_or_else(|| "a new release".to_owned(), code);
+    let new = service.revision.as_deref().map_or_else(|| "a new release".to_owned(), code_cell);
     let (gone, is) = (|new: &str| format!("<del>{new}</del>"), |now: &str| format!("**{now}**"));
     let stops = match service.outcome {
         Ending::Planned | Ending::Healthy | Ending::Unhealthy => vec![was],
@@ -71,8 +74,9 @@ fn moved(service: &Service, looking: bool) -> String {
         Ending::RollingBack => vec![was.clone(), gone(&new), format!("⏳&nbsp;{was}")],
         Ending::Superseded => {
             let by = service.superseded_by.as_deref().and_then(|by| by.split(' ').next());
-            vec![was, gone(&new), is(&by.map_or_else(|| "somebody's".to_owned(), code))]
+            vec![was, gone(&new), is(&by.map_or_else(|| "somebody's".to_owned(), code_cell))]
         }
+        Ending::Untouched if service.before == Stood::Unknown => vec!["not looked at".to_owned()],
         Ending::Untouched => vec![format!("{} as before", is(&was))],
         Ending::Failed => vec![was, is(&new)],
         Ending::Stuck => vec![was, gone(&new), is("?")],
@@ -83,9 +87,13 @@ fn moved(service: &Service, looking: bool) -> String {
 
 /// The image that was to serve.
 fn image(service: &Service) -> String {
-    let digest = service.digest.as_deref().map(|digest| code(&short(digest)));
-    let parts: Vec<String> = service.tag.as_deref().map(words).into_iter().chain(digest).collect();
-    let tried = if matches!(service.outcome, Ending::Live | Ending::Unchanged | Ending::Failed) { "" } else { "tried " };
+    let tried = match service.outcome {
+        Ending::Live | Ending::Unchanged | Ending::Failed => "",
+        Ending::RolledBack | Ending::RollingBack | Ending::Superseded | Ending::Stuck => "tried ",
+        Ending::Untouched | Ending::Planned | Ending::Healthy | Ending::Unhealthy => return String::new(),
+    };
+    let digest = service.digest.as_deref().map(|digest| code(short(digest).trim_start_matches("sha256:")));
+    let parts: Vec<String> = service.tag.as_deref().map(cell).into_iter().chain(digest).collect();
     if parts.is_empty() { String::new() } else { format!("<br><sub>{tried}{}</sub>", parts.join(" · ")) }
 }
 
@@ -93,12 +101,12 @@ fn proof(service: &Service, shown: usize) -> String {
     let small = |text: String| format!("<sub>{text}</sub>");
     let mut lines: Vec<String> = Vec::new();
     lines.extend(service.unproven.as_ref().map(|why| format!("⚠️ **not proven** – {}", prose(why))));
-    lines.extend(service.proof.iter().take(shown).map(|line| small(words(&short(line)))));
+    lines.extend(service.proof.iter().take(shown).map(|line| small(cell(&short(line)))));
     let more = service.proof.len().saturating_sub(shown);
     lines.extend((more > 0).then(|| small(format!("and {more} more"))));
     if lines.is_empty() {
         lines.push(match &service.failure {
-            Some(failure) => format!("none – {}", small(words(&short(unprefixed(&failure.what, &service.name))))),
+            Some(failure) => format!("none<br>{}", small(cell(&short(unprefixed(&failure.what, &service.name))))),
             None if service.outcome == Ending::Untouched => "not started".to_owned(),
             None => "–".to_owned(),
         });

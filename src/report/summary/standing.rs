@@ -24,10 +24,17 @@ pub(super) fn by_hand(report: &Report) -> Vec<Section> {
 /// A long command as a shell takes it over several lines; one with quotes is left alone.
 fn over_lines(command: &str) -> String {
     if command.len() <= LONG || command.contains(['\'', '"', '\\', '\n']) {
-        command.to_owned()
-    } else {
-        command.replace(" --", " \\\n  --")
+        return command.to_owned();
     }
+    let mut lines: Vec<String> = Vec::new();
+    for part in command.split(" --") {
+        match lines.last_mut() {
+            Some(line) if line.len() + part.len() < LONG => line.push_str(&format!(" --{part}")),
+            Some(_) => lines.push(format!("  --{part}")),
+            None => lines.push(part.to_owned()),
+        }
+    }
+    lines.join(" \\\n")
 }
 
 /// How every service stands now. Where all went well the table has said it; of a single one the first lines have.
@@ -57,8 +64,9 @@ mod tests {
 
     #[test]
     fn a_long_command_goes_over_lines_only_where_a_shell_reads_it_the_same() {
-        let long = format!("aws ecs update-service --cluster {} --service web", "c".repeat(90));
-        assert_eq!(over_lines(&long), format!("aws ecs update-service \\\n  --cluster {} \\\n  --service web", "c".repeat(90)));
+        let long = format!("aws ecs update-service --cluster {} --service web --force", "c".repeat(90));
+        let over = format!("aws ecs update-service \\\n  --cluster {} \\\n  --service web --force", "c".repeat(90));
+        assert_eq!(over_lines(&long), over);
         assert_eq!(over_lines("aws ecs --service web"), "aws ecs --service web");
         let quoted = format!("{long} --note 'a --b'");
         assert_eq!(over_lines(&quoted), quoted);

@@ -3,7 +3,7 @@
 use crate::report::phrase::{clock, count, span};
 use crate::report::{Moment, Report, Sign};
 
-use super::{Keep, Section, change, folded, section, short, words};
+use super::{Keep, Section, cell, change, folded, section, short};
 
 /// The most moments shown open.
 const OPEN: usize = 14;
@@ -25,25 +25,21 @@ pub(super) fn story(report: &Report) -> Option<Section> {
 }
 
 fn table(report: &Report) -> String {
-    let several = report.services.len() > 1;
-    let mut lines = match several {
-        true => vec!["| At | Service | What | Took |".to_owned(), "|--:|:--|:--|--:|".to_owned()],
-        false => vec!["| At | What | Took |".to_owned(), "|--:|:--|--:|".to_owned()],
-    };
+    let mut lines = vec!["| At | What | Took |".to_owned(), "|--:|:--|--:|".to_owned()];
     lines.extend(report.timeline.iter().map(|moment| row(report, moment)));
     lines.join("\n") + "\n"
 }
 
 fn row(report: &Report, moment: &Moment) -> String {
-    let took = moment.took_seconds.filter(|took| *took >= 0.05).map(span).unwrap_or_default();
-    let service =
-        if report.services.len() > 1 { format!(" {} |", words(moment.service.as_deref().unwrap_or_default())) } else { String::new() };
+    let took = moment.took_seconds.filter(|took| *took >= 0.05).map(|took| span(took).replace(' ', "&nbsp;")).unwrap_or_default();
+    let service = moment.service.as_deref().filter(|_| report.services.len() > 1);
+    let service = service.map(|service| format!("**{}**: ", cell(service))).unwrap_or_default();
     let facts: Vec<&String> = moment.facts.iter().filter(|fact| !is_in_the_table(report, fact)).collect();
     let more = facts.len().saturating_sub(FACTS);
-    let mut small: Vec<String> = facts.iter().take(FACTS).map(|fact| words(&change(fact))).collect();
+    let mut small: Vec<String> = facts.iter().take(FACTS).map(|fact| cell(&change(fact))).collect();
     small.extend((more > 0).then(|| format!("and {more} more")));
     let small = if small.is_empty() { String::new() } else { format!("<br><sub>{}</sub>", small.join(" · ")) };
-    format!("| {} |{service} {}{}{small} | {took} |", clock(moment.at_seconds), sign(moment.sign), words(&short(&moment.what)))
+    format!("| {} | {}{service}{}{small} | {took} |", clock(moment.at_seconds), sign(moment.sign), cell(&short(&moment.what)))
 }
 
 /// The table of services shows the whole proof of the only one.

@@ -5,18 +5,19 @@ use crate::report::phrase::{count, names};
 use crate::report::{Ending, Report, Service, Trouble};
 
 use super::address::place;
-use super::{Keep, Section, fence, first_line, folded, phrase, prose, section, short, unprefixed, words};
+use super::{Keep, Section, code, fence, first_line, folded, head, phrase, prose, section, short, unprefixed, words};
 
 /// The most failures told; the JSON report has all.
 const MOST: usize = 10;
 /// The most services whose evidence is shown of one failure.
 const SHOWN: usize = 5;
-/// The most lines of evidence of one failure that stand open.
+/// The most lines of evidence that stand open.
 const OPEN: usize = 24;
 
 /// A failure, and the services that failed so.
 struct Same<'a> {
     did: &'static str,
+    back: bool,
     trouble: &'a Trouble,
     of: Vec<(&'a Service, &'a [Evidence])>,
 }
@@ -37,18 +38,22 @@ pub(super) fn troubles(report: &Report) -> Vec<Section> {
     sections
 }
 
+/// How many different failures there were on the way forward.
+pub(super) fn failures(report: &Report) -> usize {
+    alike(report).iter().filter(|same| !same.back).count()
+}
+
 fn alike(report: &Report) -> Vec<Same<'_>> {
     let mut all: Vec<Same> = Vec::new();
     for service in &report.services {
-        let forward = service.failure.iter().map(|trouble| (failed(service), trouble));
-        let back = service.rollback_failure.iter().map(|trouble| ("could not be put back", trouble));
-        for (did, trouble) in forward.chain(back) {
+        let forward = service.failure.iter().map(|trouble| (failed(service), false, trouble));
+        let back = service.rollback_failure.iter().map(|trouble| ("could not be put back", true, trouble));
+        for (did, back, trouble) in forward.chain(back) {
             let of = (service, trouble.evidence.as_slice());
-            match all.iter_mut().find(|same| {
-                same.did == did && same.trouble.why == trouble.why && same.trouble.what == trouble.what && same.trouble.fix == trouble.fix
-            }) {
+            let told = |trouble: &Trouble| (trouble.what.clone(), trouble.why.clone(), trouble.fix.clone());
+            match all.iter_mut().find(|same| same.did == did && told(same.trouble) == told(trouble)) {
                 Some(same) => same.of.push(of),
-                None => all.push(Same { did, trouble, of: vec![of] }),
+                None => all.push(Same { did, back, trouble, of: vec![of] }),
             }
         }
     }
@@ -69,20 +74,22 @@ fn told(report: &Report, same: &Same) -> Vec<Section> {
     let what = who.first().map_or(same.trouble.what.as_str(), |name| unprefixed(&same.trouble.what, name));
     let named = who.first().is_some_and(|name| what.starts_with(name)) && who.len() == 1;
     let who_did = if named { String::new() } else { format!(" {} {}", phrase(&names(&who)), same.did) };
-    let heading = format!("### Why{who_did}: {}\n", words(&short(what)));
-    let evidence = match same.of.as_slice() {
+    let evidence: Vec<Section> = match same.of.as_slice() {
         [(_, evidence)] => pieces(evidence),
         of => of.iter().take(SHOWN).filter_map(|(service, evidence)| of_one(service, evidence)).collect(),
     };
-    std::iter::once(section(Keep::Always, heading + &reasons(report, same.trouble))).chain(evidence).collect()
+    let text = match (head::tells_all(report, same.trouble), evidence.is_empty()) {
+        (true, true) => return Vec::new(),
+        (true, false) => "### Evidence\n".to_owned(),
+        (false, _) => format!("### Why{who_did}: {}\n{}", words(&short(what)), reasons(report, same.trouble)),
+    };
+    std::iter::once(section(Keep::Always, text)).chain(evidence).collect()
 }
 
-/// Each piece, open as long as it is not much to read.
+/// Each piece folded, but the first stands open when it is not much to read.
 fn pieces(evidence: &[Evidence]) -> Vec<Section> {
-    let mut lines = 0;
-    let shown = evidence.iter().map(|piece| {
-        lines += piece.lines.len();
-        let open = if lines <= OPEN { " open" } else { "" };
+    let shown = evidence.iter().enumerate().map(|(index, piece)| {
+        let open = if index == 0 && piece.lines.len() <= OPEN { " open" } else { "" };
         let title = format!("{} ({})", words(&piece.title), count(piece.lines.len(), "line"));
         let text = format!("<details{open}><summary>{title}</summary>\n\n{}\n</details>\n", fence(&piece.lines));
         section(Keep::Evidence, text)
@@ -102,7 +109,10 @@ fn reasons(report: &Report, trouble: &Trouble) -> String {
     let mut text = String::new();
     if !trouble.why.is_empty() {
         let why = trouble.why.iter().map(|why| match place(&report.run, why).filter(|_| trouble.kind == Kind::Config) {
-            Some((place, rest)) => format!("- {place} {}", prose(rest)),
+            Some((place, rest)) => {
+                let (name, what) = rest.split_once(' ').unwrap_or((rest, ""));
+                format!("- {place}: {} {}", code(name), prose(what))
+            }
             None => item(why),
         });
         text.push_str(&format!("\n{}\n", why.collect::<Vec<_>>().join("\n")));

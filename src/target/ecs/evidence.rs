@@ -137,7 +137,7 @@ pub(super) fn remedies(tasks: &[&Value]) -> Vec<String> {
         () if has("container health checks") => "the container's own health check fails: check its command and startPeriod",
         () if codes.contains(&137) => "give the task more memory, or let the application stop in time (stopTimeout)",
         () if codes.contains(&127) || codes.contains(&126) => "check the command and entryPoint of the container",
-        () if codes.iter().any(|code| *code != 0) => "the application's last log lines tell why it ended",
+        () if codes.iter().any(|code| *code != 0) => "read the application's last log lines: they tell why it ended",
         () => return Vec::new(),
     };
     vec![fix.to_owned()]

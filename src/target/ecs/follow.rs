@@ -12,7 +12,7 @@ use crate::failure::{Kind, Result};
 use super::Ecs;
 use super::release::{Release, Way};
 use super::shown::{list, number, primary, seconds, short, text};
-use super::verdict::{self, Awaited, Deployments, Ours, Seen, Verdict, WITHOUT_DEPLOYMENTS};
+use super::verdict::{self, Awaited, Deployments, Ours, Seen, Verdict};
 
 /// Stopped tasks are also looked for at every so many looks while tasks are missing: ECS forgets its count of failed
 /// tasks as soon as one runs, so a crash after the start is not counted.
@@ -159,7 +159,8 @@ impl Ecs {
             return Records::Known(Vec::new());
         }
         if !self.blind.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            tracing::warn!(service = %self.common.name, "{WITHOUT_DEPLOYMENTS} ({})", refusal.code);
+            // What that costs is said once, in the notes of what has arrived.
+            tracing::info!(service = %self.common.name, "service deployments are not for this role to see ({})", refusal.code);
         }
         Records::Hidden
     }

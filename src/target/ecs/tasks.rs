@@ -132,7 +132,7 @@ fn ended(ecs: &Ecs, task: &Value, definition: &Value) -> TaskState {
     }
     let failure = Failure::new(Kind::Unhealthy, format!("{}: the job failed", ecs.common.name)).why(evidence::task_in_words(task));
     let failure = evidence::remedies(&[task]).into_iter().fold(failure, Failure::fix);
-    TaskState::Failed(failure.fix("look at its last lines below; nothing of the new release serves"))
+    TaskState::Failed(failure.fix("correct the job and run again: nothing of the new release serves"))
 }
 
 /// Log lines not seen before, of all containers, in the order CloudWatch took them in: a later line never slips in before a seen one.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::cloud::aws::signed::Refusal;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Kind, Result};
 
 use super::api::{Api, Said};
 
@@ -59,7 +59,8 @@ impl Watch {
         while told.is_empty() && !self.waiting().is_empty() {
             self.look_together().await;
         }
-        told.try_recv().unwrap_or_else(|_| Err(Failure::bug("a look at a service was lost")))
+        // Whoever asked for all of us may have given up in the middle: that is no verdict on this service.
+        told.try_recv().unwrap_or_else(|_| Err(Failure::new(Kind::Transient, "a look at a service was given up by another")))
     }
 
     async fn look_together(&self) {

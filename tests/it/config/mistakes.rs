@@ -33,6 +33,7 @@ fn all_mistakes_of_the_inputs_are_told_at_once() {
     health-interval is "10", a number without a unit: write 10s
     health-body is no pattern: found open group without closing ')': correct the pattern, or write the text without the slashes around it
     smoke has "GET cart", no request: write GET /path, or POST /path 201
+    timeout is 0s, and the proof takes 2s at least: lengthen it, or shorten stabilize or health-initial-delay
     on-failure is "undo", not known: write one of rollback, leave
     timeout is no time at all: write how long it may take, such as 5m
     "#);
@@ -71,31 +72,32 @@ environments:
 "
     );
     insta::assert_snapshot!(Step::with_file(&text).mistakes().join("\n"), @r#"
-    auth.aws.rolle (line 3) is no setting: write role
-    auth.gcp (line 4) is not served yet: remove it
-    services.web.health.retires (line 10) is no setting: write retries
-    services.web.helth (line 11) is no setting: write health
-    services.web.region-name (line 15) is no setting: write region
-    services.web.mode (line 16) is said for each run: write it as an input or a flag
-    environments.staging.requires (line 27) is not served yet: remove it
-    environments.staging.services.worker (line 26) is no service of this file: list it in services too
-    services.api.cluster (line 20) asks for NOWHERE, which is not set: add to the step:
+    environment is not named, the job has none, and the file differs by environment: write one of staging, or give the job one of them (environment: staging)
+    .github/touchdown.yml:3: auth.aws.rolle is no setting: write role
+    .github/touchdown.yml:4: auth.gcp is not served yet: remove it
+    .github/touchdown.yml:10: services.web.health.retires is no setting: write retries
+    .github/touchdown.yml:10: services.web.health.path is "health", no path: write a path that begins with /
+    .github/touchdown.yml:10: services.web.health.status is "2xx", no set of status codes: write 200-299,304
+    .github/touchdown.yml:11: services.web.helth is no setting: write health
+    .github/touchdown.yml:12: services.web.cluster is a list: write one value
+    .github/touchdown.yml:13: services.web.env.A is no text: write a text; "" for an empty one
+    .github/touchdown.yml:13: services.web.env.B has no value: write a text; "" for an empty one
+    .github/touchdown.yml:14: services.web.after names "nobody", no service here: write one of web, api
+    .github/touchdown.yml:15: services.web.region-name is no setting: write region
+    .github/touchdown.yml:16: services.web.mode is said for each run: write it as an input or a flag
+    .github/touchdown.yml:17: services.api.region is missing: write the cluster's region, e.g. eu-west-1
+    .github/touchdown.yml:18: services.api.target is "cloud-run", which is not served yet: write ecs
+    .github/touchdown.yml:19: services.api.image asks for GITHUB_TOKEN, and credentials are never put into settings: use secrets: for the service
+    .github/touchdown.yml:20: services.api.cluster asks for NOWHERE, which is not set: add to the step:
       env:
         NOWHERE: …
     or write $${ for a plain ${
-    services.api.image (line 19) asks for GITHUB_TOKEN, and credentials are never put into settings: use secrets: for the service
-    services.web.cluster (line 12) is a list: write one value
-    services.web.env.A (line 13) is no text: write a text; "" for an empty one
-    services.web.env.B (line 13) has no value: write a text; "" for an empty one
-    services.web.health.path (line 10) is "health", no path: write a path that begins with /
-    services.web.health.status (line 10) is "2xx", no set of status codes: write 200-299,304
-    services.api.target (line 18) is "cloud-run", which is not served yet: write ecs
-    services.api.region (line 17) is missing: write the cluster's region, e.g. eu-west-1
-    services.api.smoke.path (line 22) is no path: write a path that begins with /
-    services.api.smoke.stauts (line 22) is nothing a request has: write status
-    services.api.migrate.timeout (line 21) is there, and nothing to run: write services.api.migrate.command or services.api.migrate.job too, or remove it
-    groups (line 23) names "apy", no service here: write api
-    services.web.after (line 14) names "nobody", no service here: write one of web, api
+    .github/touchdown.yml:21: services.api.migrate.timeout is there, and nothing to run: write services.api.migrate.command or services.api.migrate.job too, or remove it
+    .github/touchdown.yml:22: services.api.smoke.path is no path: write a path that begins with /
+    .github/touchdown.yml:22: services.api.smoke.stauts is nothing a request has: write status
+    .github/touchdown.yml:23: groups names "apy", no service here: write api
+    .github/touchdown.yml:26: environments.staging.services.worker is no service of this file: list it in services too
+    .github/touchdown.yml:27: environments.staging.requires is not served yet: remove it
     "#);
 }
 
@@ -115,12 +117,12 @@ fn what_only_shows_together_is_told_too() {
         file(&[("a", ""), ("b", "")], "[[a, b], [b]]"),
     ];
     insta::assert_snapshot!(told.join("\n"), @r#"
-    after (line 3) goes round in a circle: a waits for b, b waits for a: remove one of them
-    after (line 4) goes round in a circle: b waits for c, d waits for a: remove one of them
-    services.a.after (line 3) names the service itself: remove it
-    on-failure (line 4) differs between a and b, which stand or fall together: write the same for both, or once in defaults
-    services.b (line 4) is the same service on the platform as services.a: keep one of them
-    groups (line 5) names b twice: keep it in one group
+    .github/touchdown.yml:3: after goes round in a circle: a waits for b, b waits for a: remove one of them
+    .github/touchdown.yml:4: after goes round in a circle: b waits for c, d waits for a: remove one of them
+    .github/touchdown.yml:3: services.a.after names the service itself: remove it
+    .github/touchdown.yml:4: on-failure differs between a and b, which stand or fall together: write the same for both, or once in defaults
+    .github/touchdown.yml:4: services.b is the same service on the platform as services.a: keep one of them
+    .github/touchdown.yml:5: groups names b twice: keep it in one group
     "#);
 }
 
@@ -140,11 +142,11 @@ fn files_that_are_none_say_why() {
     ];
     insta::assert_snapshot!(told.map(|mistakes| mistakes.join("\n")).join("\n"), @r#"
     .github/touchdown.yml is empty: write the settings into it
-    .github/touchdown.yml (line 1) is no map: write version: 1, and services: below it
-    version (line 1) is none that this build reads: write version: 1
+    .github/touchdown.yml:1: .github/touchdown.yml is no map: write version: 1, and services: below it
+    .github/touchdown.yml:1: version is none that this build reads: write version: 1
     config cannot be used: there is no file "nowhere.yml" in the workspace: name a file beneath the workspace, after a checkout
     config cannot be used: there is no file "../secret.yml" in the workspace: name a file beneath the workspace, after a checkout
-    web (line 7) is written twice: keep one of them
+    .github/touchdown.yml:7: web is written twice: keep one of them
     health-path belongs to a service, and those stand in .github/touchdown.yml: write it there; ${NAME} puts in what changes from run to run, from the step's env (.github/touchdown.yml is read)
     environment is "stagign", which the file does not have: write staging
     services are 101: write at most 100 in one file
@@ -153,11 +155,11 @@ fn files_that_are_none_say_why() {
 
 #[test]
 fn settings_too_large_for_the_journal_are_a_mistake_and_name_what_is_large() {
-    let requests: String = (0..90).map(|index| format!("GET /a/long/path/to/something/number/{index}\n")).collect();
+    let body = "x".repeat(4000);
     let step =
-        Step::new().input("target", "ecs").input("service", "web").input("region", "r").input("image", IMAGE).input("smoke", &requests);
+        Step::new().input("target", "ecs").input("service", "web").input("region", "r").input("image", IMAGE).input("health-body", &body);
     let mistakes = step.mistakes();
-    assert!(mistakes.iter().any(|mistake| mistake.contains("smoke") && mistake.contains("the journal takes")), "{mistakes:?}");
+    assert!(mistakes.iter().any(|mistake| mistake.contains("health-body") && mistake.contains("the journal takes")), "{mistakes:?}");
 }
 
 #[test]
@@ -224,4 +226,26 @@ fn certificates_of_the_checkout_are_refused_and_others_and_proxies_are_told() {
         "{:?}",
         plan.notes
     );
+}
+
+#[test]
+fn settings_that_would_do_nothing_or_can_never_succeed_are_mistakes() {
+    let step = || Step::new().input("target", "ecs").input("service", "web").input("region", "eu-west-1").input("image", IMAGE);
+    let told = [
+        step().input("health-path", "none: no address").input("smoke", "GET /x").input("health-version", "/v=v2").input("stabilize", "1m"),
+        step().input("health-path", "/up").input("health-url", "https://shop.example.com/up"),
+        step().input("stabilize", "15m"),
+        step().input("traffic-hold", "1m"),
+        step().input("mode", "rehearse").input("skip-deploy", "true"),
+    ];
+    let told: Vec<String> = told.iter().map(|step| step.mistakes().join("\n")).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    health-version is there, and health-path is none: remove one of them
+    smoke is there, and health-path is none: remove one of them
+    stabilize is there, and health-path is none: remove one of them
+    health-path and health-url are both set: keep one of them: the address holds a path
+    timeout is 15m, and the proof takes 15m 2s at least: lengthen it, or shorten stabilize or health-initial-delay
+    traffic-hold holds no share, and on ECS the service's strategy owns the traffic: remove it, and set the bake time of the service's own deployment strategy
+    skip-deploy is set, and a rehearsal is one of a deploy: remove it, or write mode: verify
+    "#);
 }

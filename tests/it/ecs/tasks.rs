@@ -103,8 +103,8 @@ async fn a_failed_release_leaves_stopped_tasks_log_lines_and_events_as_evidence(
     let release: Opaque = serde_json::to_value(&prepared.release).unwrap();
     let told = deck.ecs.clone().evidence().unwrap().gather(release).await;
     let titles: Vec<&str> = told.iter().map(|evidence| evidence.title.as_str()).collect();
-    assert_eq!(titles[..2], ["stopped tasks of web:2", "last log lines of app"]);
-    assert!(told[1].lines.iter().any(|line| line.contains("DATABASE_URL is not set")), "{told:?}");
+    assert_eq!(titles[..2], ["last log lines of app", "stopped tasks of web:2"]);
+    assert!(told[0].lines.iter().any(|line| line.contains("DATABASE_URL is not set")), "{told:?}");
 }
 
 #[tokio::test]

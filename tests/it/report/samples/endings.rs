@@ -168,16 +168,18 @@ fn first_deploy_taken_back() -> Sample {
 }
 
 fn waived() -> Sample {
-    let mut sample = live();
+    let mut sample = Sample::web().captured("web", "web:41").prepared("web", "web:42", &["image: v1.2.9 → v1.3.0"]);
     if let Record::Planned { settings: present, .. } = &mut sample.entries[1].record {
         *present = settings(&json!({ "waived": "a queue worker: it listens to nobody" }));
     }
+    let sample = sample.rolled_out("web", "web:42", 74.0).after(0.4);
     sample
+        .event("web", Event::Verified { proof: vec!["2 of 2 tasks run web:42".into(), "2 running with sha256:5f2b7a9c4e1d".into()] })
+        .committed(0)
 }
 
 fn rehearsal() -> Sample {
     let sample = Sample::opened("rehearse", vec![group(&[("web", &[])])], &["push"]);
-    let sample = sample.noted(None, "rehearsed on the built-in simulator with the fault `crash-on-start`: no cloud was asked anything");
     let sample = sample.noted(Some("web"), "`health-max-latency` was not rehearsed: the simulator knows nothing of your latencies");
     let sample = sample.captured("web", "web:41").prepared("web", "web:42", &["env LOG_LEVEL: debug → info"]);
     let (failure, evidence) = crash();
