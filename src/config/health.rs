@@ -9,7 +9,7 @@ use crate::health::{HealthAt, HealthSettings, Smoke, StatusSet, VersionAt, Versi
 use super::reader::Reader;
 
 /// The compiled size to which the probe holds a pattern too.
-const LARGEST_PATTERN: usize = 256 * 1024;
+const LARGEST_PATTERN: usize = 32 * 1024;
 
 impl Reader<'_> {
     pub(super) fn health(&mut self) -> HealthSettings {

@@ -1,7 +1,7 @@
 //! The journal: lines with a sequence number and a keyed checksum, each appended to every copy before it is acted on.
 //! It keeps and reads lines; what they mean is `record`'s, what follows from them is `service`'s and `group`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ring::hmac;
 
@@ -154,6 +154,11 @@ pub struct Saved {
     pub entries: Vec<Entry>,
     /// Its size in bytes.
     pub bytes: usize,
+}
+
+/// The nonces under which `lines` hold anything, torn or whole.
+pub fn nonces(lines: &[(String, String)]) -> BTreeSet<String> {
+    lines.iter().filter_map(|(key, _)| Some(key.strip_prefix(PREFIX)?.rsplit_once('_')?.0.to_owned())).collect()
 }
 
 /// Reads every journal found in `lines` (key and value, of all copies together), by nonce.

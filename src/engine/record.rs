@@ -86,6 +86,9 @@ pub struct Opening {
     pub run: RunId,
     /// `deploy`, `rollback`, `rehearse`, …
     pub mode: String,
+    /// Which step of which job, as the runner names it in main and in post alike; empty outside a workflow.
+    #[serde(default)]
+    pub step: String,
     /// Where the run came from, for the report.
     pub origin: Origin,
     /// The groups; every service is in exactly one.

@@ -8,8 +8,8 @@ use crate::http::Answer;
 
 use super::{StatusSet, VersionAt};
 
-/// The largest compiled pattern; together with the 64 KiB of a body it bounds the work.
-const LARGEST_PATTERN: usize = 256 * 1024;
+/// The largest compiled pattern, in bytes; together with the 64 KiB of a body it bounds the work.
+const LARGEST_PATTERN: usize = 32 * 1024;
 
 /// The status must be in the set.
 pub(super) fn status(answer: &Answer, expected: &StatusSet) -> Option<String> {
@@ -103,7 +103,7 @@ fn same(got: &Value, expected: &Value) -> bool {
 }
 
 fn shown(body: &[u8]) -> String {
-    match String::from_utf8_lossy(&body[..body.len().min(1024)]).trim() {
+    match String::from_utf8_lossy(body).trim() {
         "" => "(an empty body)".to_owned(),
         text => short(text),
     }

@@ -46,7 +46,9 @@ pub async fn probe(http: &Http, address: &Address, settings: &HealthSettings, sh
             let told = settings.version.as_ref().and_then(|rule| expect::told(&answer, &rule.at));
             let expected = settings.version.as_ref().and_then(|rule| expected(rule, shipped));
             let other = || wrong_version(told.as_deref(), settings.version.as_ref()?, expected.as_ref()?);
-            let wrong = mismatch(&answer, settings).or_else(other);
+            let asked = settings.clone();
+            let wrong = apart(move || mismatch(&answer, &asked)).await;
+            let wrong = wrong.unwrap_or_else(|why| Some(Wrong { sign: Sign::Content, told: why })).or_else(other);
             let version = match (told, expected) {
                 (None, _) => VersionTold::Nothing,
                 (Some(version), None) => VersionTold::Version(version),
@@ -55,6 +57,11 @@ pub async fn probe(http: &Http, address: &Address, settings: &HealthSettings, sh
             Sample { at, latency, version, wrong }
         }
     }
+}
+
+/// A pattern may take a while over a large body: meanwhile signals are heard and the other services are looked at.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::result::Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| format!("the answer could not be judged: {error}"))
 }
 
 /// A whole URL is split into the base and the path.
@@ -94,13 +101,18 @@ pub async fn smoke(http: &Http, address: &Address, test: &Smoke) -> Result<Strin
         Visited::Answered { answer, latency } => (answer, latency),
     };
     let slow = || test.max_latency.filter(|limit| latency > *limit).map(|limit| slower(latency, limit));
-    let wrong = expect::status(&answer, &test.status)
-        .or_else(|| test.body.as_ref().and_then(|expected| expect::text(&answer, expected)))
-        .or_else(|| test.json.iter().find_map(|(pointer, expected)| expect::json(&answer, pointer, expected)));
+    let (status, expected) = (answer.status, test.clone());
+    let wrong = apart(move || unexpected(&answer, &expected)).await.unwrap_or_else(Some);
     match wrong.or_else(slow) {
-        None => Ok(format!("smoke test {}: {} in {} ms", test.name, answer.status, latency.as_millis())),
+        None => Ok(format!("smoke test {}: {status} in {} ms", test.name, latency.as_millis())),
         Some(why) => Err(failed(why)),
     }
+}
+
+fn unexpected(answer: &Answer, test: &Smoke) -> Option<String> {
+    expect::status(answer, &test.status)
+        .or_else(|| test.body.as_ref().and_then(|expected| expect::text(answer, expected)))
+        .or_else(|| test.json.iter().find_map(|(pointer, expected)| expect::json(answer, pointer, expected)))
 }
 
 fn slower(took: Duration, limit: Duration) -> String {

@@ -90,6 +90,13 @@ impl Context {
         in_workflow(&self.env)
     }
 
+    /// Which step of which job this is. The runner names it alike in main and in post
+    /// (<https://github.com/actions/runner/blob/main/src/Runner.Worker/StepsRunner.cs>, 2026-11); empty outside a workflow.
+    pub(crate) fn step(&self) -> String {
+        let named = self.env.get("GITHUB_ACTION");
+        named.map(|action| format!("{}/{action}", self.env.get("GITHUB_JOB").unwrap_or_default())).unwrap_or_default()
+    }
+
     /// Where the run came from, for the report.
     pub(crate) fn origin(&self, environment: Option<String>) -> record::Origin {
         let origin = Origin::of(&self.env);

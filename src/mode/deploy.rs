@@ -10,19 +10,19 @@ use crate::runner::container;
 
 use super::context::Context;
 use super::members::{self, Images, Sessions};
-use super::{images, keep, secrets};
+use super::{images, keep};
 
 /// Walks the whole way and answers with the journal, whatever the end. An error is one before anything could be changed.
 pub(crate) async fn deploy(context: &Context, plan: &Plan) -> Result<Journal> {
-    secrets::hide(&context.log, plan);
     let sessions = members::sign_in(context, plan).await?;
     let images = match &plan.mode {
         Mode::Rollback { .. } => Images::new(),
         _ => images::pin(plan, &sessions).await?,
     };
     let members = members(context, plan, &sessions, &images)?;
-    let mut journal = keep::open(context)?;
+    let (mut journal, _hold) = keep::open(context)?;
     write_plan(context, plan, &images, &mut journal)?;
+    keep::keep_born(context);
     journal.room_for(plan.services.len())?;
     let given =
         Given { driver: Driver::Main, members, http: context.http.clone(), clock: context.clock.clone(), stop: context.stop.clone() };
@@ -52,6 +52,7 @@ pub(crate) fn write_plan(context: &Context, plan: &Plan, images: &Images, journa
         format: FORMAT,
         run: context.run.clone(),
         mode: plan.mode.name().to_owned(),
+        step: context.step(),
         origin: context.origin(plan.environment.clone()),
         groups: plan.groups.clone(),
         skipped: skipped(plan.skip),

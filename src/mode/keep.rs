@@ -2,9 +2,12 @@
 
 use std::sync::PoisonError;
 
-use crate::engine::journal::{Journal, Keeper, Saved, read};
+use crate::engine::journal::{Journal, Keeper, Saved, nonces, read};
 use crate::engine::narrate;
+use crate::engine::record::Record;
 use crate::failure::{Failure, Kind, Result};
+use crate::runner::env::Env;
+use crate::runner::hold::{Hold, Main};
 use crate::runner::home::{Copy, Home};
 use crate::runner::log::Level;
 use crate::runner::state::{self, StateFile};
@@ -48,24 +51,29 @@ impl Keeper for InHome {
 /// What a person can do where the runner's folders do not reach the action.
 const SHARE_FOLDERS: &str = "without it a cancelled run could not be put back; a runner that is itself a container must share its _temp folder with the Docker host under the same path";
 
-/// Opens a new journal. Refused before anything is changed: no copy of it can be kept, or post could not hold this run off.
+/// Opens a new journal, and holds main's lock. Refused before anything is changed: no copy of it can be kept, or post could not hold this run off.
 /// One copy lost: a warning that names the cause.
-pub(crate) fn open(context: &Context) -> Result<Journal> {
+pub(crate) fn open(context: &Context) -> Result<(Journal, Option<Hold>)> {
     if !context.in_workflow() {
-        return Ok(watched(context, Journal::new(context.nonce.clone(), vec![Box::new(Nowhere)], context.clock.clone())));
+        return Ok((watched(context, Journal::new(context.nonce.clone(), vec![Box::new(Nowhere)], context.clock.clone())), None));
     }
     let (keepers, lost) = keepers(context, &context.nonce);
     refuse_without_copies(&keepers, &lost)?;
-    if let Err(cause) = &context.home {
-        return Err(Failure::new(Kind::Config, "the post step could not hold this run off, so nothing is changed")
-            .why(format!("neither HOME nor RUNNER_TEMP is a folder that both can write: {cause}"))
-            .fix(SHARE_FOLDERS));
-    }
+    let hold = hold(context)?;
     for cause in &lost {
         context.log.annotate(Level::Warning, "one copy of the journal cannot be kept, the other is", cause);
     }
-    keep_born(context);
-    Ok(watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())))
+    Ok((watched(context, Journal::new(context.nonce.clone(), keepers, context.clock.clone())), Some(hold)))
+}
+
+/// The lock that tells post whether main still runs, where main looks for post's fence.
+fn hold(context: &Context) -> Result<Hold> {
+    let held = context.home.as_ref().map_err(Clone::clone);
+    held.and_then(|home| home.hold(&context.nonce).map_err(|error| error.to_string())).map_err(|cause| {
+        Failure::new(Kind::Config, "the post step could not hold this run off, so nothing is changed")
+            .why(format!("neither HOME nor RUNNER_TEMP is a folder that both can write: {cause}"))
+            .fix(SHARE_FOLDERS)
+    })
 }
 
 fn refuse_without_copies(keepers: &[Box<dyn Keeper>], lost: &[String]) -> Result<()> {
@@ -86,7 +94,8 @@ pub(crate) fn credentials(context: &Context, credentials: &Secret) {
     }
 }
 
-fn keep_born(context: &Context) {
+/// The journal has its first line: the credentials that wait for it are kept.
+pub(crate) fn keep_born(context: &Context) {
     let mut born = context.born.lock().unwrap_or_else(PoisonError::into_inner);
     born.kept = true;
     if let Some(newest) = born.newest.take() {
@@ -144,35 +153,51 @@ pub(crate) fn watched(context: &Context, journal: Journal) -> Journal {
     }))
 }
 
-/// Main's journal: from the state the runner hands back and the copy in `$HOME`. Of several, the one that stands in both.
+/// Main's journal. What the runner hands back decides which it is, and the copy in `$HOME` only adds lines to it. Where the runner hands
+/// back none, it is the one in `$HOME` that this very step began: other steps of the job leave theirs there too.
 pub(crate) fn find(context: &Context) -> Found {
     let state = state::saved(&context.env);
-    let home = context.home.as_ref().map(Home::lines).unwrap_or_default();
-    let both = read(&[state.clone(), home.clone()].concat());
-    let (in_state, in_home) = (read(&state), read(&home));
-    let genuine = |saved: &Saved| {
-        let known = |journals: &[Saved]| journals.is_empty() || journals.iter().any(|other| other.nonce == saved.nonce);
-        known(&in_state) && known(&in_home)
-    };
-    let mut genuine: Vec<Saved> = both.into_iter().filter(genuine).collect();
-    match genuine.len() {
-        0 => Found::None,
-        1 => Found::One(genuine.remove(0)),
-        _ => Found::Several,
+    let shared = Home::shared(&context.env);
+    let in_home = |nonce: &str| shared.iter().flat_map(|home| home.lines_of(nonce)).collect::<Vec<_>>();
+    let mut lines = state.clone();
+    lines.extend(nonces(&state).iter().flat_map(|nonce| in_home(nonce)));
+    let mut found = read(&lines);
+    if found.len() > 1 {
+        found.retain(|saved| read(&in_home(&saved.nonce)).iter().any(|copy| copy.nonce == saved.nonce));
+        return one_of(found);
     }
+    if found.is_empty() {
+        found = read(&shared.iter().flat_map(Home::lines).collect::<Vec<_>>());
+        found.retain(|saved| is_ours(context, saved));
+    }
+    if found.is_empty() { Found::None } else { one_of(found) }
 }
 
-/// Whether main still holds its copy.
-pub(crate) fn main_is_alive(context: &Context, saved: &Saved) -> bool {
-    context.home.as_ref().is_ok_and(|home| home.is_held(&saved.nonce))
+fn one_of(mut found: Vec<Saved>) -> Found {
+    if found.len() == 1 { Found::One(found.remove(0)) } else { Found::Several }
 }
 
-/// Keeps main from changing anything more.
+fn is_ours(context: &Context, saved: &Saved) -> bool {
+    let step = context.step();
+    matches!(saved.entries.first().map(|entry| &entry.record),
+        Some(Record::Opened(opening)) if !step.is_empty() && opening.step == step && opening.run == context.run)
+}
+
+/// What can be told of main.
+pub(crate) fn main(context: &Context, saved: &Saved) -> Main {
+    let told = Home::shared(&context.env).into_iter().map(|home| home.main(&saved.nonce));
+    told.into_iter().find(|main| *main != Main::Unknown).unwrap_or(Main::Unknown)
+}
+
+/// Keeps main from changing anything more: where its lock lies it looks for the fence, and without a lock it may look anywhere.
 pub(crate) fn raise_fence(context: &Context, saved: &Saved) {
-    if let Ok(home) = &context.home
-        && let Err(error) = home.raise_fence(&saved.nonce)
-    {
-        context.log.annotate(Level::Warning, "the step that still runs cannot be held off", &error.to_string());
+    let shared = Home::shared(&context.env);
+    let held = shared.iter().filter(|home| home.main(&saved.nonce) != Main::Unknown).cloned().collect::<Vec<_>>();
+    let places = if held.is_empty() { shared } else { held };
+    let raised: Vec<_> = places.iter().map(|home| home.raise_fence(&saved.nonce)).collect();
+    let raised_somewhere = raised.iter().any(std::result::Result::is_ok);
+    for error in raised.into_iter().filter_map(std::result::Result::err).filter(|_| !raised_somewhere) {
+        context.log.annotate(Level::Warning, "a step that still runs cannot be held off", &error.to_string());
     }
 }
 
@@ -186,7 +211,15 @@ pub(crate) fn leave(context: &Context, journal: Option<&Journal>) {
 
 /// Removes what is not needed any more; the credentials in any case.
 pub(crate) fn clean(context: &Context, nonce: &str) {
-    if let Ok(home) = &context.home {
-        home.clean(nonce);
-    }
+    Home::shared(&context.env).iter().for_each(|home| home.clean(nonce));
+}
+
+/// Removes what was kept to sign in with.
+pub(crate) fn drop_credentials(env: &Env, nonce: &str) {
+    Home::shared(env).iter().for_each(|home| home.drop_credentials(nonce));
+}
+
+/// However the post step ends, nothing to sign in with outlives it.
+pub(crate) fn drop_all_credentials(env: &Env) {
+    nonces(&state::saved(env)).iter().for_each(|nonce| drop_credentials(env, nonce));
 }

@@ -70,6 +70,7 @@ async fn main(surroundings: Surroundings, flags: &Flags) -> u8 {
         Ok(plan) => plan,
         Err(failure) => return tell::tell(&surroundings, Told::Early(&failure)),
     };
+    secrets::hide(&surroundings.log, &plan);
     match walk(&surroundings, &plan).await {
         Ok(journal) => tell::tell(&surroundings, Told::Journal(&journal)),
         Err(failure) => tell::tell(&surroundings, Told::Early(&failure)),
@@ -124,6 +125,7 @@ async fn post(surroundings: Surroundings) -> u8 {
         Ok(context) => recover::recover(&context).await,
         Err(failure) => Err(failure),
     };
+    keep::drop_all_credentials(&surroundings.env);
     match recovered {
         Ok(Recovered::Settled) => 0,
         Ok(Recovered::Went(journal)) => tell::tell(&surroundings, Told::Journal(&journal)),

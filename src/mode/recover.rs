@@ -15,6 +15,7 @@ use crate::engine::service::Phase;
 use crate::engine::state::{self, State};
 use crate::failure::{Failure, Result};
 use crate::http::docker;
+use crate::runner::hold::Main;
 use crate::runner::signals::Stop;
 
 use super::context::Context;
@@ -59,34 +60,64 @@ pub(crate) async fn recover(context: &Context) -> Result<Recovered> {
     wait_for_lost_request(context, &state).await;
     let nonce = saved.nonce.clone();
     let journal = keep::resume(context, saved)?;
-    let journal = go_on(context, journal, &nonce, began).await?;
+    let journal = match go_on(context, journal, &nonce, began).await {
+        Ok(journal) => journal,
+        Err(failure) => {
+            keep::drop_credentials(&context.env, &nonce);
+            return Err(failure);
+        }
+    };
     keep::clean(context, &nonce);
     Ok(Recovered::Went(journal))
 }
 
 /// Makes sure that main changes nothing any more, and reads what it wrote until then.
 async fn fence(context: &Context, saved: Saved) -> Saved {
-    if !keep::main_is_alive(context, &saved) {
+    let main = keep::main(context, &saved);
+    if main == Main::Ended && state::fold(&saved.entries).settled() {
         return saved;
     }
     keep::raise_fence(context, &saved);
-    context.log.line("the step is still running: it is held off, and its work is taken over");
-    let until = context.clock.now().plus(ORPHAN_PATIENCE);
-    while keep::main_is_alive(context, &saved) && context.clock.now() < until {
-        context.clock.sleep(Duration::from_millis(250)).await;
-    }
-    if keep::main_is_alive(context, &saved)
-        && let Some(id) = opening(&saved.entries).and_then(|opening| opening.container.as_deref())
-    {
-        let stopped = docker::stop_container(Path::new("/var/run/docker.sock"), id, Duration::from_secs(1)).await;
-        if let Err(failure) = stopped {
-            context.log.line(&format!("{failure}"));
+    let saved = again(context, saved);
+    match main {
+        Main::Ended => return saved,
+        Main::Unknown if state::fold(&saved.entries).settled() => return saved,
+        Main::Alive => {
+            context.log.line("the step is still running: it is held off, and its work is taken over");
+            let until = context.clock.now().plus(ORPHAN_PATIENCE);
+            while keep::main(context, &saved) == Main::Alive && context.clock.now() < until {
+                context.clock.sleep(Duration::from_millis(250)).await;
+            }
+            if keep::main(context, &saved) == Main::Alive {
+                stop_container(context, &saved).await;
+            }
+        }
+        Main::Unknown => {
+            context.log.line("whether the step still runs cannot be told: it is held off, and its work is taken over");
+            if !stop_container(context, &saved).await {
+                context.clock.sleep(LONGEST_CHANGE).await;
+            }
         }
     }
+    again(context, saved)
+}
+
+/// What stands in the journal by now.
+fn again(context: &Context, saved: Saved) -> Saved {
     match keep::find(context) {
-        Found::One(saved) => saved,
-        Found::None | Found::Several => saved,
+        Found::One(found) if found.nonce == saved.nonce => found,
+        Found::One(_) | Found::None | Found::Several => saved,
     }
+}
+
+/// Stops the container that main recorded, that one only. Whether it has certainly ended.
+async fn stop_container(context: &Context, saved: &Saved) -> bool {
+    let Some(id) = opening(&saved.entries).and_then(|opening| opening.container.as_deref()) else { return false };
+    let stopped = docker::stop_container(Path::new("/var/run/docker.sock"), id, Duration::from_secs(1)).await;
+    if let Err(failure) = &stopped {
+        context.log.line(&format!("{failure}"));
+    }
+    stopped.is_ok()
 }
 
 /// A request of main that may still be under way lands, and shows, before anything is read or undone. Main may have sent it long after its

@@ -14,9 +14,39 @@ const TELLING: [&str; 11] =
 /// A shorter value is a size, a mode or a name rather than a secret.
 const SHORTEST: usize = 8;
 
-/// Hides what the plan's environments hold of secrets.
+/// Headers whose values are nobody's secret; masking an address or a type would make the runner drop outputs that hold it.
+const PLAIN: [&str; 14] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "host",
+    "origin",
+    "range",
+    "referer",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
+/// Hides what the plan's environments hold of secrets, what its smoke tests send in their headers, and the external id.
 pub(crate) fn hide(log: &Log, plan: &Plan) {
     plan.services.iter().flat_map(of_service).for_each(|secret| log.mask(&secret));
+    let tests = plan.services.iter().flat_map(|service| &service.health.smoke);
+    let headers = tests.flat_map(|test| &test.headers);
+    for (_, value) in headers.filter(|(name, _)| !PLAIN.iter().any(|plain| name.eq_ignore_ascii_case(plain))) {
+        log.mask(&Secret::new(value.as_str()));
+        // `Bearer TOKEN`: an answer may repeat the token alone.
+        if let Some((_, token)) = value.trim().split_once(' ') {
+            log.mask(&Secret::new(token));
+        }
+    }
+    if let Some(id) = &plan.auth.aws.external_id {
+        log.mask(id);
+    }
 }
 
 fn of_service(service: &ServicePlan) -> Vec<Secret> {

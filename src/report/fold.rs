@@ -76,6 +76,7 @@ fn nothing_opened() -> Opening {
         format: crate::engine::record::FORMAT,
         run: crate::values::RunId { id: String::new(), attempt: 0 },
         mode: "deploy".to_owned(),
+        step: String::new(),
         origin: crate::engine::record::Origin::default(),
         groups: Vec::new(),
         skipped: Vec::new(),

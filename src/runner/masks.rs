@@ -10,6 +10,8 @@ use crate::values::Secret;
 const SHORTEST: usize = 4;
 /// A shorter piece of base64 could be anything.
 const SHORTEST_BASE64: usize = 8;
+/// Where `failure::cut` has cut a text.
+const CUT: char = '…';
 /// What stands in a secret's place.
 const STARS: &str = "***";
 
@@ -42,8 +44,25 @@ impl Masks {
                 text = text.replace(form, STARS);
             }
         }
-        text
+        if text.contains(CUT) { self.redact_cut(&text) } else { text }
     }
+
+    /// Texts are cut where they are read, secrets are taken out where they are told: what a cut left of one stands before the ellipsis.
+    fn redact_cut(&self, text: &str) -> String {
+        let mut parts: Vec<&str> = text.split(CUT).collect();
+        let last = parts.pop().unwrap_or_default();
+        let shown = parts.into_iter().map(|part| {
+            let left = self.0.iter().filter_map(|form| beginning_at_the_end(part, form.expose())).max();
+            left.map_or_else(|| format!("{part}{CUT}"), |left| format!("{}{STARS}{CUT}", &part[..part.len() - left]))
+        });
+        shown.chain([last.to_owned()]).collect()
+    }
+}
+
+/// How many bytes at the end of `text` are a beginning of `form`; nothing below what could be anything.
+fn beginning_at_the_end(text: &str, form: &str) -> Option<usize> {
+    let ends = form.char_indices().map(|(at, _)| at).filter(|at| (SHORTEST..=text.len()).contains(at));
+    ends.rev().find(|end| text.ends_with(&form[..*end]))
 }
 
 /// Words, regions and account numbers: they stand in outputs and addresses and are nobody's secret.

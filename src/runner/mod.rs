@@ -5,6 +5,7 @@ mod command_file;
 pub mod container;
 pub mod env;
 pub mod escape;
+pub mod hold;
 pub mod home;
 pub mod inputs;
 pub mod log;

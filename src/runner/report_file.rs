@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::env::Env;
@@ -41,7 +41,7 @@ fn write_into(folder: &Path, json: &str) -> std::io::Result<PathBuf> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
     file.write_all(json.as_bytes())?;
     let owner = fs::metadata(folder)?;
-    let _ = chown(&path, Some(owner.uid()), Some(owner.gid()));
+    let _ = fchown(&file, Some(owner.uid()), Some(owner.gid()));
     Ok(path)
 }
 

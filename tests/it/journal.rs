@@ -39,6 +39,7 @@ fn opening() -> Record {
         format: FORMAT,
         run: RunId { id: "7".into(), attempt: 1 },
         mode: "deploy".into(),
+        step: String::new(),
         origin: Origin::default(),
         groups: vec![GroupPlan {
             members: vec![MemberPlan { service: ServiceName("web".into()), after: Vec::new() }],

@@ -24,6 +24,7 @@ mod keeping;
 mod modes;
 mod moto;
 mod origin;
+mod post;
 mod process;
 mod repair;
 mod report;

@@ -136,10 +136,21 @@ impl Rig {
         self.spawn("touchdown", env).ended().await
     }
 
+    /// Runs main to its end as another step of the job.
+    pub async fn main_as(&self, step: &str, mode: &str) -> Ran {
+        let env = BTreeMap::from([("INPUT_MODE".to_owned(), mode.to_owned()), ("GITHUB_ACTION".to_owned(), step.to_owned())]);
+        self.spawn("touchdown", env).ended().await
+    }
+
     /// Runs post with what main left.
     pub async fn post(&self, state: &BTreeMap<String, String>) -> Ran {
-        let state = state.iter().map(|(key, value)| (format!("STATE_{key}"), value.clone())).collect();
-        self.spawn("touchdown-post", state).ended().await
+        self.post_as("touchdown", state).await
+    }
+
+    /// Runs the post step of another step of the job.
+    pub async fn post_as(&self, step: &str, state: &BTreeMap<String, String>) -> Ran {
+        let state = state.iter().map(|(key, value)| (format!("STATE_{key}"), value.clone()));
+        self.spawn("touchdown-post", state.chain([("GITHUB_ACTION".to_owned(), step.to_owned())]).collect()).ended().await
     }
 
     /// Somebody else at the same clouds, with a key of their own.
@@ -150,10 +161,10 @@ impl Rig {
     fn spawn(&self, name: &str, more: BTreeMap<String, String>) -> UnderWay {
         let files = self.command_files();
         let mut env: BTreeMap<String, String> = self.inputs.clone();
-        env.extend(more);
         env.extend(files.iter().map(|(name, path)| ((*name).to_owned(), path.display().to_string())));
         env.extend(self.surroundings());
         env.extend(self.environment.clone());
+        env.extend(more);
         let (sink, stop) = (Sink::default(), Stop::manual());
         let (env, log): (Env, Log) = (env.into_iter().collect(), Log::new(Box::new(sink.clone()), Style::GitHub));
         let traced = tracing_subscriber::registry().with(Lines::new(log.clone(), &env));
@@ -167,6 +178,8 @@ impl Rig {
         let mut env = BTreeMap::from(
             [
                 ("GITHUB_ACTIONS", "true".to_owned()),
+                ("GITHUB_JOB", "deploy".to_owned()),
+                ("GITHUB_ACTION", "touchdown".to_owned()),
                 ("GITHUB_RUN_ID", "4711".to_owned()),
                 ("GITHUB_RUN_ATTEMPT", "1".to_owned()),
                 ("GITHUB_REPOSITORY", "acme/shop".to_owned()),
@@ -200,6 +213,11 @@ impl Rig {
             path
         };
         ["GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY", "GITHUB_ENV"].into_iter().map(|name| (name, file(name))).collect()
+    }
+
+    /// The folder `HOME` names.
+    pub fn home_path(&self) -> PathBuf {
+        self.folder.path().join("home")
     }
 
     /// What stands in `HOME`.

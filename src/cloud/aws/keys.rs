@@ -90,12 +90,14 @@ impl Keys {
         kept.good_at(now).then_some(kept)
     }
 
-    /// Masked the moment they are born, and kept for the post step.
+    /// Masked the moment they are born, and kept for the post step; what the usual chain gives it gives post too.
     fn born(&self, keys: &Held) {
         for secret in [Some(&keys.secret), keys.token.as_ref()].into_iter().flatten() {
             self.entrance.log.mask(&Secret::new(secret.clone()));
         }
-        if let (Some(keep), Ok(json)) = (&self.entrance.keep, serde_json::to_string(keys)) {
+        if matches!(self.source, Source::Federated)
+            && let (Some(keep), Ok(json)) = (&self.entrance.keep, serde_json::to_string(keys))
+        {
             keep(&Secret::new(json));
         }
     }

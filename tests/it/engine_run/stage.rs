@@ -136,6 +136,7 @@ impl Rig {
             format: FORMAT,
             run: RunId { id: "1".into(), attempt: 1 },
             mode: "deploy".into(),
+            step: String::new(),
             origin: Origin::default(),
             groups: vec![self.plan.clone()],
             skipped: Vec::new(),

@@ -1,7 +1,8 @@
 //! What a probe and a smoke test make of real answers.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use touchdown::clock::Clock;
@@ -257,5 +258,35 @@ async fn a_smoke_test_that_fails_tells_expected_and_got_and_no_query() {
         let failure = smoke(&http(), &address(&origin), &failing).await.unwrap_err();
         assert_eq!((failure.kind, failure.what.as_str()), (Kind::Unhealthy, "the smoke test \"cart\" failed"));
         assert!(failure.why[0].contains(why) && !failure.to_string().contains("canary"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_pattern_that_takes_its_time_holds_nothing_else_up() {
+    let origin = origin(200, &[], &"a".repeat(64 * 1024)).await;
+    let settings = HealthSettings { body: Some("/(?:a?){300}b/".to_owned()), ..settings() };
+    let began = Instant::now();
+    let (ticked, longest) = (Cell::new(began), Cell::new(Duration::ZERO));
+    let ticking = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            longest.set(longest.get().max(ticked.replace(Instant::now()).elapsed()));
+        }
+    };
+    let told = tokio::select! {
+        told = wrong(&origin, &settings) => told,
+        () = ticking => None,
+    };
+    let longest = longest.get().max(ticked.get().elapsed());
+    assert!(told.is_some_and(|(sign, _)| sign == Sign::Content));
+    assert!(longest < began.elapsed() / 2, "nothing else ran for {longest:?} of {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_pattern_that_would_take_for_ever_is_refused() {
+    let origin = origin(200, &[], "aaaa").await;
+    for pattern in ["/(?:[a-z]{0,50}[0-9]?){40}#/", "/(?:.{0,90}){45}#/"] {
+        let (_, told) = wrong(&origin, &HealthSettings { body: Some(pattern.to_owned()), ..settings() }).await.unwrap();
+        assert!(told.contains("cannot be searched for"), "{told}");
     }
 }

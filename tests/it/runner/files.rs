@@ -5,6 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use touchdown::runner::env::Env;
+use touchdown::runner::hold::Main;
 use touchdown::runner::home::Home;
 use touchdown::runner::origin::Origin;
 use touchdown::runner::state::{self, StateFile};
@@ -177,16 +178,13 @@ proptest! {
 fn the_copy_in_home_is_locked_private_and_read_back() {
     let folder = Folder::new();
     let home = Home::of(&folder.env("HOME")).unwrap();
-    assert!(!home.is_held("ab12"));
     let mut copy = home.journal("ab12").unwrap();
     copy.append("touchdown_ab12_0", "first = line").unwrap();
-    assert!(home.is_held("ab12"));
     assert!(home.journal("ab12").is_err(), "two would write one journal");
     assert_eq!(home.lines(), pairs(&[("touchdown_ab12_0", "first = line")]));
     let metadata = std::fs::metadata(folder.path("touchdown-ab12.journal")).unwrap();
     assert_eq!((metadata.permissions().mode() & 0o777, metadata.uid()), (0o600, std::fs::metadata(folder.0.path()).unwrap().uid()));
     drop(copy);
-    assert!(!home.is_held("ab12"));
     home.journal("ab12").unwrap().append("touchdown_ab12_1", "second").unwrap();
     assert_eq!(home.lines().len(), 2);
 }
@@ -229,14 +227,41 @@ fn kept_credentials_are_whole_private_and_gone_when_dropped() {
 fn cleaning_leaves_nothing_but_a_fence_against_somebody_who_still_runs() {
     let folder = Folder::new();
     let home = Home::of(&folder.env("HOME")).unwrap();
-    let copy = home.journal("ab").unwrap();
+    let hold = home.hold("ab").unwrap();
+    drop(home.journal("ab").unwrap());
     home.raise_fence("ab").unwrap();
     home.keep_credentials("ab", "{}").unwrap();
     home.clean("ab");
     assert!(home.fence("ab").exists() && home.credentials("ab").is_none());
-    drop(copy);
+    drop(hold);
     home.clean("ab");
     assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_lock_tells_a_main_that_runs_from_one_that_has_ended_and_from_none() {
+    let folder = Folder::new();
+    let home = Home::of(&folder.env("HOME")).unwrap();
+    assert_eq!(home.main("ab"), Main::Unknown);
+    let hold = home.hold("ab").unwrap();
+    assert!(home.hold("ab").is_err());
+    assert_eq!(home.main("ab"), Main::Alive);
+    drop(hold);
+    assert_eq!(home.main("ab"), Main::Ended);
+}
+
+#[test]
+fn another_name_of_somebody_elses_file_is_neither_written_nor_given_away() {
+    let folder = Folder::new();
+    folder.file("elsewhere", "theirs");
+    let owner = std::fs::metadata(folder.path("elsewhere")).unwrap().uid();
+    let _ = chown(folder.0.path(), Some(1001), Some(1001));
+    let home = Home::of(&folder.env("HOME")).unwrap();
+    for what in ["journal", "fence", "lock"] {
+        std::fs::hard_link(folder.path("elsewhere"), folder.path(&format!("touchdown-ab.{what}"))).unwrap();
+    }
+    assert!(home.journal("ab").is_err() && home.raise_fence("ab").is_err() && home.hold("ab").is_err());
+    assert_eq!((folder.text("elsewhere").as_str(), std::fs::metadata(folder.path("elsewhere")).unwrap().uid()), ("theirs", owner));
 }
 
 #[test]
@@ -249,8 +274,8 @@ fn pipes_links_and_folders_in_home_neither_stop_nor_mislead() {
     std::fs::create_dir(folder.path("touchdown-folder.journal")).unwrap();
     folder.file("other.journal", "touchdown_y_0=not ours\n");
     assert_eq!(home.lines(), []);
-    assert!(!home.is_held("pipe"));
-    assert!(home.journal("link").is_err() && home.journal("folder").is_err());
+    assert!(home.journal("link").is_err() && home.journal("folder").is_err() && home.journal("pipe").is_err());
+    assert_eq!(home.main("pipe"), Main::Unknown);
     assert_eq!(folder.text("elsewhere"), "touchdown_x_0=forged\n");
     assert!(home.fence("../../etc/x").starts_with(folder.0.path()) && !home.fence("../x").to_str().unwrap().contains(".."));
 }

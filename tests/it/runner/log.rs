@@ -105,6 +105,20 @@ fn a_plain_log_prints_no_command_at_all() {
 }
 
 #[test]
+fn what_a_cut_left_of_a_secret_is_masked_too() {
+    let (log, _) = Printed::log(Style::Plain);
+    log.mask(&Secret::new("hunter2hunter2hunter2"));
+    for limit in 14..34 {
+        let mut text = "got: token=hunter2hunter2hunter2, and more".to_owned();
+        touchdown::failure::cut(&mut text, limit);
+        let redacted = log.redact(&format!("{text} (expected 200)"));
+        assert!(!redacted.contains("hunt"), "{limit}: {text:?} became {redacted:?}");
+        assert!(redacted.starts_with("got: token=") && redacted.ends_with("… (expected 200)"), "{limit}: {redacted:?}");
+    }
+    assert_eq!(log.redact("a hunter… of hunters, and… more"), "a ***… of hunters, and… more");
+}
+
+#[test]
 fn a_secret_is_masked_the_moment_it_is_born_and_in_every_form() {
     let secret = "p&ss w\"rd/ü+1234567%\nsecond line of it";
     let (log, printed) = Printed::log(Style::GitHub);

@@ -54,6 +54,7 @@ impl Sample {
             groups,
             skipped: skipped.iter().map(|stage| (*stage).to_owned()).collect(),
             auth: Value::Null,
+            step: String::new(),
             container: None,
         };
         let mut sample = Self { entries: Vec::new(), now: BEGAN }.record(Record::Opened(opening));
