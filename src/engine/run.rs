@@ -148,6 +148,7 @@ impl Run {
     fn give_way(&mut self) {
         tracing::warn!("the post step has taken over: this run ends here");
         self.interrupted = true;
+        self.journal.hand_over(Record::Interrupted { by: "the post step has taken over".to_owned() });
         self.steps.detach_all();
     }
 

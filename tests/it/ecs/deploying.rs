@@ -270,6 +270,8 @@ async fn somebody_elses_update_in_the_very_moment_before_ours_is_replaced_by_it_
         }
         Hook::Go
     }));
+    // Ours is under way for long enough that theirs has tasks by then.
+    deck.stage.world.inject(When::Operation("UpdateService".to_owned(), 0), Injection::Delay(Duration::from_secs(10)));
     let (log, printed) = Printed::log(Style::Plain);
     let traced = tracing_subscriber::registry().with(Lines::new(log, &Env::default()));
     deck.applied(&captured, &prepared).with_subscriber(traced).await.unwrap();
