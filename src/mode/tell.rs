@@ -33,10 +33,10 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
     };
     let report = Report::of(entries, early).begun_by(&Origin::of(&surroundings.env)).redacted(&|text| surroundings.log.redact(text));
     surroundings.log.line(&text::block(&report));
-    for annotation in annotations::annotations(&report) {
-        surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
-    }
     if surroundings.env.get("GITHUB_ACTIONS") == Some("true") {
+        for annotation in annotations::annotations(&report) {
+            surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
+        }
         write_files(surroundings, &report);
     }
     report.exit_status()
