@@ -169,7 +169,8 @@ pub trait Target: Send + Sync + Sized + 'static {
     fn prepare(&self, image: &PinnedImage, before: &Before<Self::Snapshot>)
     -> impl Future<Output = Result<Prepared<Self::Release>>> + Send;
 
-    /// Points the platform at the release. Looks first: a call whose answer was lost is not sent twice.
+    /// Points the platform at the release. Looks first: a call whose answer was lost is not sent twice. A failure of a call that
+    /// certainly changed nothing says so ([`Failure::unchanged`]).
     fn apply(&self, release: &Self::Release, before: &Before<Self::Snapshot>) -> impl Future<Output = Result<()>> + Send;
 
     /// One look at how far the release has come.
@@ -220,8 +221,12 @@ pub trait Target: Send + Sync + Sized + 'static {
 
 /// Runs a task to its end beside the service: a migration, a backup.
 pub trait RunsTask: Send + Sync {
-    /// Starts it, or finds the one already started with this token.
+    /// Starts it, or finds the one already started with this token. A failure of a call that certainly started none says so.
     fn start(&self, task: TaskOrder) -> BoxFuture<'static, Result<TaskHandle>>;
+    /// One look for the task that was started with this token, running or ended.
+    fn find(&self, token: String) -> BoxFuture<'static, Result<Option<TaskHandle>>>;
+    /// The commands by which a person finds it.
+    fn by_hand(&self, token: &str) -> Vec<String>;
     /// One look; `seen` is how many log lines the caller already has.
     fn look(&self, handle: TaskHandle, seen: usize) -> BoxFuture<'static, Result<TaskLook>>;
     /// Stops it.

@@ -56,9 +56,11 @@ fn expected(fault: Fault) -> Expected {
                 "token.actions.githubusercontent.com:sub",
             ],
         },
-        Fault::DeniedUpdate => {
-            back(&["web:1 serves again", "the service could not be updated", "allow ecs:UpdateService and iam:PassRole"])
-        }
+        Fault::DeniedUpdate => Expected {
+            outcome: "untouched",
+            serving: "v1",
+            told: &[UNTOUCHED, "the service could not be updated", "allow ecs:UpdateService and iam:PassRole"],
+        },
         Fault::MigrationFails => Expected {
             outcome: "untouched",
             serving: "v1",
