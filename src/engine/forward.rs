@@ -245,14 +245,19 @@ pub(crate) async fn broken(member: &Member, release: &Opaque, failure: Failure) 
     if failure.kind == Kind::Superseded {
         return vec![Event::Superseded { by: failure.what }];
     }
-    let mut evidence = failure.evidence.clone();
+    let mut failure = failure;
+    let mut evidence = std::mem::take(&mut failure.evidence);
     if let Some(gatherer) = member.target.clone().evidence()
         && let Ok(found) = tokio::time::timeout(EVIDENCE, gatherer.gather(release.clone())).await
     {
-        evidence.extend(found);
+        evidence.extend(found.evidence);
+        // Whatever else ended it told its own remedies.
+        if failure.kind == Kind::TimedOut {
+            failure.fix = [found.remedies, failure.fix].concat();
+        }
     }
     let pieces = evidence.into_iter().flat_map(super::evidence::pieces).map(|evidence| Event::Evidence { evidence });
-    std::iter::once(Event::Failed { failure: Failure { evidence: Vec::new(), ..failure } }).chain(pieces).collect()
+    std::iter::once(Event::Failed { failure }).chain(pieces).collect()
 }
 
 /// Gives the release a larger share.

@@ -289,7 +289,16 @@ pub enum TaskState {
 /// Tells why a release failed: events, exit codes, log tails. Each call may be refused; then there is less.
 pub trait GathersEvidence: Send + Sync {
     /// Everything about this release that helps a person.
-    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Vec<Evidence>>;
+    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Gathered>;
+}
+
+/// What the platform tells about a release that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gathered {
+    /// Everything that helps a person.
+    pub evidence: Vec<Evidence>,
+    /// What follows from it to be done.
+    pub remedies: Vec<String>,
 }
 
 /// Carries the open mark.
