@@ -116,18 +116,12 @@ pub(crate) async fn start_job(member: &Member, tools: &Tools, service: &Service,
         what: plan.what.clone(),
         release: service.prepared.as_ref().filter(|_| job == Job::Migrate).map(|prepared| prepared.release.clone()),
         before: service.captured.as_ref().map_or(Before::Absent, |captured| captured.before.clone()),
-        token: token(member, job),
+        token: member.token(job),
     };
     Ok(match tools.pace.insist(INSIST, || runner.start(order.clone())).await {
         Ok(handle) => vec![Event::JobRunning { job, handle }],
         Err(failure) => vec![Event::Failed { failure }],
     })
-}
-
-fn token(member: &Member, job: Job) -> String {
-    let whole = format!("{}/{}/{}/{}/{job:?}", member.run.id, member.run.attempt, member.nonce, member.name);
-    let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
-    digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Sees a job to its end, with its lines in the log.
@@ -251,14 +245,19 @@ pub(crate) async fn broken(member: &Member, release: &Opaque, failure: Failure) 
     if failure.kind == Kind::Superseded {
         return vec![Event::Superseded { by: failure.what }];
     }
-    let mut evidence = failure.evidence.clone();
+    let mut failure = failure;
+    let mut evidence = std::mem::take(&mut failure.evidence);
     if let Some(gatherer) = member.target.clone().evidence()
         && let Ok(found) = tokio::time::timeout(EVIDENCE, gatherer.gather(release.clone())).await
     {
-        evidence.extend(found);
+        evidence.extend(found.evidence);
+        // Whatever else ended it told its own remedies.
+        if failure.kind == Kind::TimedOut {
+            failure.fix = [found.remedies, failure.fix].concat();
+        }
     }
     let pieces = evidence.into_iter().flat_map(super::evidence::pieces).map(|evidence| Event::Evidence { evidence });
-    std::iter::once(Event::Failed { failure: Failure { evidence: Vec::new(), ..failure } }).chain(pieces).collect()
+    std::iter::once(Event::Failed { failure }).chain(pieces).collect()
 }
 
 /// Gives the release a larger share.

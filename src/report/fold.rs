@@ -169,6 +169,7 @@ impl Told {
             Event::Superseded { by } => self.superseded_by = Some(by.clone()),
             Event::Repaired { .. }
             | Event::JobRunning { .. }
+            | Event::JobNotBegun { .. }
             | Event::JobEnded { .. }
             | Event::Prepared { .. }
             | Event::ApplyStarted

@@ -119,6 +119,7 @@ fn of_event(event: &Event, after: &Service, name: &ServiceName) -> Option<Told> 
         Event::Verified { proof } => told(Sign::Good, "proven").facts(proof),
         Event::Advanced { step } => told(Sign::Step, format!("{} % of the users reach it", step.share.0)),
         Event::Failed { failure } => told(Sign::Bad, unprefixed(&failure.what, &name.0)),
+        Event::JobNotBegun { job } => told(Sign::Outside, format!("the {} job was never begun", job_name(*job))),
         Event::UndoneAlready => told(Sign::Back, "the platform points at what stood before already"),
         Event::RolledBack { proof } => {
             let what =
