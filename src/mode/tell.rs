@@ -31,12 +31,13 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
     };
     let report = Report::of(entries, early).begun_by(&Origin::of(&surroundings.env)).redacted(&|text| surroundings.log.redact(text));
     surroundings.log.line(&text::block(&report));
-    for annotation in annotations::annotations(&report) {
-        surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
-    }
     let path = json::document(&report).ok().and_then(|document| report_file::write(&surroundings.env, &document).ok());
     let path = path.map(|path| path.display().to_string()).unwrap_or_default();
+    // At a terminal the block above has said it all.
     if surroundings.env.get("GITHUB_ACTIONS") == Some("true") {
+        for annotation in annotations::annotations(&report) {
+            surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
+        }
         write_files(surroundings, &report, &path);
     }
     report.exit_status()

@@ -19,7 +19,7 @@ struct Expected {
 /// Words of the sentence at the top, by outcome.
 const LIVE: &str = "web is live on web:2, proven";
 const BACK: &str = "web was rolled back: web:1 serves again, proven";
-const UNTOUCHED: &str = "web was not touched: web:1 serves as before";
+const NOT_DEPLOYED: &str = "web was not deployed: its migrate job failed; the service was not touched, the database may have been";
 
 /// The table: a fault, how it ends, and the words that must stand in the summary.
 fn expected(fault: Fault) -> Expected {
@@ -62,7 +62,7 @@ fn expected(fault: Fault) -> Expected {
         Fault::MigrationFails => Expected {
             outcome: "untouched",
             serving: "v1",
-            told: &[UNTOUCHED, "the migrate job failed", "exit code 1", "last lines of the migrate job", "contains null values"],
+            told: &[NOT_DEPLOYED, "the migrate job failed", "exit code 1", "last lines of the migrate job", "contains null values"],
         },
         Fault::RollbackFails => Expected {
             outcome: "stuck",
