@@ -33,6 +33,7 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
     };
     let report = Report::of(entries, early).begun_by(&Origin::of(&surroundings.env)).redacted(&|text| surroundings.log.redact(text));
     surroundings.log.line(&text::block(&report));
+    // At a terminal the block above has said it all.
     if surroundings.env.get("GITHUB_ACTIONS") == Some("true") {
         for annotation in annotations::annotations(&report) {
             surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
