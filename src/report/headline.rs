@@ -123,7 +123,7 @@ fn ended(end: JobEnd) -> &'static str {
         JobEnd::Well => "ended well",
         JobEnd::Failed => "failed",
         JobEnd::Stopped => "was stopped before its end",
-        JobEnd::NotStarted => "could not be started",
+        JobEnd::NotStarted => "was not started",
         JobEnd::Unseen => "was not seen to its end",
     }
 }
