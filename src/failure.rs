@@ -142,17 +142,33 @@ impl Failure {
     }
 }
 
-/// Shortens `text` to at most `limit` bytes at a character boundary, with an ellipsis where it was cut.
+/// Where a text was cut.
+pub const CUT: char = '…';
+
+/// Shortens `text` to at most `limit` bytes at character boundaries, with an ellipsis where it was cut: in its middle, for what people look
+/// for stands at the beginning or at the end. Where a trace names what it was caused by, its last cause is kept instead of its end.
 pub fn cut(text: &mut String, limit: usize) {
     if text.len() <= limit {
         return;
     }
-    let mut end = limit.saturating_sub('…'.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text.push('…');
+    let room = limit.saturating_sub(CUT.len_utf8());
+    let tail = room / 2;
+    let head = room - tail;
+    let begins = text.len() - tail;
+    let cause = text.to_ascii_lowercase().rfind("caused by").filter(|cause| (head..begins).contains(cause));
+    let (from, to) = cause.map_or((begins, text.len()), |cause| (cause, cause + tail.saturating_sub(CUT.len_utf8())));
+    let end = if cause.is_some() { "…" } else { "" };
+    *text = format!("{}{CUT}{}{end}", &text[..boundary(text, head)], &text[after(text, from)..boundary(text, to)]);
+}
+
+/// The last boundary of a character that is not behind `at`.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
+}
+
+/// The first that is not before it.
+fn after(text: &str, at: usize) -> usize {
+    (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
 }
 
 fn size(failure: &Failure) -> usize {
@@ -173,3 +189,44 @@ impl std::fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    fn cut_to(text: &str, limit: usize) -> String {
+        let mut text = text.to_owned();
+        cut(&mut text, limit);
+        text
+    }
+
+    #[test]
+    fn a_cut_text_keeps_its_beginning_and_its_end() {
+        assert_eq!(cut_to("short enough", 12), "short enough");
+        assert_eq!(
+            cut_to("Traceback (most recent call last): … ValueError: no DATABASE_URL", 43),
+            "Traceback (most rece…ror: no DATABASE_URL"
+        );
+    }
+
+    #[test]
+    fn of_a_trace_the_last_cause_is_kept_though_its_frames_follow() {
+        let frames = "\n\tat com.acme.Pool.open(Pool.java:41)".repeat(20);
+        let trace = format!(
+            "java.lang.RuntimeException: no pool{frames}\nCaused by: no route{frames}\nCaused by: password authentication failed{frames}"
+        );
+        let cut = cut_to(&trace, 200);
+        assert!(cut.starts_with("java.lang.RuntimeException: no pool\n") && cut.len() <= 200, "{cut}");
+        assert!(cut.contains("…Caused by: password authentication failed\n") && cut.ends_with('…'), "{cut}");
+    }
+
+    #[test]
+    fn a_cut_is_never_inside_a_character_nor_longer_than_it_may_be() {
+        for text in ["ä€🦀".repeat(40), format!("{}caused by {}", "ä".repeat(40), "€".repeat(40))] {
+            for limit in 12..90 {
+                let cut = cut_to(&text, limit);
+                assert!(cut.len() <= limit && cut.contains('…'), "{limit}: {cut}");
+            }
+        }
+    }
+}

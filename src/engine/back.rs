@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::failure::{Failure, Kind, Result};
 use crate::health::probe::{Shipped, probe};
 use crate::health::verdict::judge_rollback;
-use crate::health::{Baseline, HealthAt, Sample, Verdict};
+use crate::health::{Baseline, Sample, Verdict};
 use crate::target::{Arrival, Before, Opaque, TaskHandle, Undo};
 use crate::values::Address;
 
@@ -14,7 +14,7 @@ use super::forward::{self, Ended, Tools};
 use super::marks;
 use super::member::{Checks, JobOnCancel, Member};
 use super::narrate::job_name;
-use super::record::{Event, Job};
+use super::record::{Asked, Event, Job};
 use super::service::Service;
 
 /// How long the request that starts a job may be under way.
@@ -55,14 +55,16 @@ pub(crate) async fn follow(member: &Member, tools: &Tools, service: &Service, un
     };
     if !matches!(captured.before, Before::Running(_)) {
         let proof = "nothing served before, so there is nothing to prove".to_owned();
-        return Ok(vec![Event::RolledBack { proof: [arrival.facts, vec![proof]].concat() }]);
+        return Ok(vec![Event::RolledBack { proof: [arrival.facts, vec![proof]].concat(), asked: Asked::Health }]);
     }
     let named = arrival.main.as_ref().or(captured.address.as_ref());
     let baseline = service.baseline.clone().unwrap_or(Baseline::Unknown);
     Ok(match prove(member, tools, named, &baseline, until).await? {
-        Ok(proof) => {
-            marks::proven(member, tools, captured.revision.as_deref()).await;
-            vec![Event::RolledBack { proof: [arrival.facts, proof].concat() }]
+        Ok((proof, asked)) => {
+            if member.checks == Checks::Asked {
+                marks::proven(member, tools, captured.revision.as_deref()).await;
+            }
+            vec![Event::RolledBack { proof: [arrival.facts, proof].concat(), asked }]
         }
         Err(failure) => vec![failed(member, &captured.before, failure)],
     })
@@ -113,18 +115,16 @@ async fn prove(
     named: Option<&Address>,
     baseline: &Baseline,
     until: Timestamp,
-) -> Result<Result<Vec<String>>, super::pace::Halted> {
-    if member.checks == Checks::Skipped || matches!(member.health.at, HealthAt::Waived(_)) {
-        return Ok(Ok(vec!["health was not asked: the platform's facts are the proof".to_owned()]));
-    }
-    let Some(address) = forward::address(member, named) else {
-        return Ok(Ok(vec!["no address to ask: the platform's own checks are the proof".to_owned()]));
+) -> Result<Result<(Vec<String>, Asked)>, super::pace::Halted> {
+    let address = match forward::whom_to_ask(member, named) {
+        Ok(address) => address,
+        Err(asked) => return Ok(Ok((Vec::new(), asked))),
     };
     let mut samples: Vec<Sample> = Vec::new();
     loop {
         samples.push(probe(&tools.http, &address, &member.health, &Shipped::AnyBuild).await);
         let after = match judge_rollback(baseline, &samples, &member.health) {
-            Verdict::Healthy { proof } => return Ok(Ok(proof)),
+            Verdict::Healthy { proof } => return Ok(Ok((proof, Asked::Health))),
             Verdict::Unhealthy(failure) => return Ok(Err(failure)),
             Verdict::Undecided { after } => after,
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Kind, Result, cut};
 use crate::health::probe::{Shipped, probe, smoke};
 use crate::health::verdict::{baseline, judge};
 use crate::health::{Baseline, HealthAt, HealthSettings, Sample, Verdict};
@@ -15,7 +15,7 @@ use super::marks;
 use super::member::{Checks, Goal, JobPlan, Member};
 use super::narrate::job_name;
 use super::pace::{Halted, Pace};
-use super::record::{Event, Job};
+use super::record::{Asked, Event, Job};
 use super::service::Service;
 
 /// Pause between two looks at a platform.
@@ -28,6 +28,8 @@ const WATCH: Duration = Duration::from_secs(5);
 const ONCE_MORE: Duration = Duration::from_secs(1);
 /// How long a verb is tried again after transient failures.
 const INSIST: Duration = Duration::from_secs(60);
+/// How much of a waiver's reason stands in a record, in bytes.
+const REASON: usize = 400;
 /// How long evidence may be gathered.
 const EVIDENCE: Duration = Duration::from_secs(15);
 
@@ -143,9 +145,7 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
             TaskState::Succeeded => return Ok(vec![Event::JobEnded { job, tail: tail(&lines) }]),
             TaskState::Failed(failure) => {
                 let failure = Failure { what: format!("{}: the {} job failed", member.name, job_name(job)), ..failure };
-                return Ok(vec![Event::Failed {
-                    failure: failure.evidence(format!("last lines of the {} job", job_name(job)), tail(&lines)),
-                }]);
+                return Ok(told(failure.evidence(format!("last lines of the {} job", job_name(job)), tail(&lines))));
             }
             TaskState::Running if tools.pace.now() > until => return Ok(vec![too_long(member, plan, handle, job).await]),
             TaskState::Running => tools.pace.pause(LOOK).await?,
@@ -246,16 +246,21 @@ pub(crate) async fn broken(member: &Member, release: &Opaque, failure: Failure) 
         return vec![Event::Superseded { by: failure.what }];
     }
     let mut failure = failure;
-    let mut evidence = std::mem::take(&mut failure.evidence);
     if let Some(gatherer) = member.target.clone().evidence()
         && let Ok(found) = tokio::time::timeout(EVIDENCE, gatherer.gather(release.clone())).await
     {
-        evidence.extend(found.evidence);
+        failure.evidence.extend(found.evidence);
         // Whatever else ended it told its own remedies.
         if failure.kind == Kind::TimedOut {
             failure.fix = [found.remedies, failure.fix].concat();
         }
     }
+    told(failure)
+}
+
+/// The events of a failure, each of which fits a line of the journal.
+fn told(mut failure: Failure) -> Vec<Event> {
+    let evidence = std::mem::take(&mut failure.evidence);
     let pieces = evidence.into_iter().flat_map(super::evidence::pieces).map(|evidence| Event::Evidence { evidence });
     std::iter::once(Event::Failed { failure }).chain(pieces).collect()
 }
@@ -290,35 +295,30 @@ pub(crate) async fn verify(member: &Member, tools: &Tools, service: &Service) ->
         },
     };
     Ok(match proven {
-        Ok(proof) => vec![Event::Verified { proof: [proof, arrival.facts.clone()].concat() }],
+        Ok((proof, asked)) => vec![Event::Verified { proof: [proof, arrival.facts.clone()].concat(), asked }],
         Err(failure) => broken(member, release, failure).await,
     })
 }
 
-/// Asks for health until there is a verdict, then runs the smoke tests. No address: the platform's facts stand alone.
+/// Asks for health until there is a verdict, then runs the smoke tests. Where nothing is asked, the platform's facts stand alone.
 pub(crate) async fn prove(
     member: &Member,
     tools: &Tools,
     health: &HealthSettings,
     named: Option<&Address>,
     until: Timestamp,
-) -> Result<Result<Vec<String>>, Halted> {
-    if member.checks == Checks::Skipped {
-        return Ok(Ok(vec!["not verified: skip-verify".to_owned()]));
-    }
-    if let HealthAt::Waived(reason) = &health.at {
-        return Ok(Ok(vec![format!("health is not asked: {reason}")]));
-    }
-    let Some(address) = address(member, named) else {
-        let unasked = vec!["no address to ask: the platform's own checks are the proof".to_owned()];
-        return Ok(nowhere_to_ask(member, &[]).map_or(Ok(unasked), Err));
+) -> Result<Result<(Vec<String>, Asked)>, Halted> {
+    let address = match whom_to_ask(member, named) {
+        Ok(address) => address,
+        Err(Asked::Platform) => return Ok(nowhere_to_ask(member, &[]).map_or(Ok((Vec::new(), Asked::Platform)), Err)),
+        Err(asked) => return Ok(Ok((Vec::new(), asked))),
     };
     tools.pace.pause(health.initial_delay).await?;
     let proof = match sample_until_judged(member, tools, health, &address, until).await? {
         Ok(proof) => proof,
         Err(failure) => return Ok(Err(failure)),
     };
-    Ok(smoke_tests(member, tools, &address).await.map(|smoke| [proof, smoke].concat()))
+    Ok(smoke_tests(member, tools, &address).await.map(|smoke| ([proof, smoke].concat(), Asked::Health)))
 }
 
 async fn sample_until_judged(
@@ -403,6 +403,19 @@ pub(crate) async fn finish(member: &Member, tools: &Tools, service: &Service) ->
         left.extend(marked.err().map(|failure| failure.what));
     }
     left
+}
+
+/// Where health is asked; or why it is not.
+pub(crate) fn whom_to_ask(member: &Member, named: Option<&Address>) -> Result<Address, Asked> {
+    match (member.checks, &member.health.at) {
+        (Checks::Skipped, _) => Err(Asked::Nothing),
+        (Checks::Asked, HealthAt::Waived(reason)) => {
+            let mut reason = reason.clone();
+            cut(&mut reason, REASON);
+            Err(Asked::Waived { reason })
+        }
+        (Checks::Asked, HealthAt::Path(_) | HealthAt::Url(_)) => address(member, named).ok_or(Asked::Platform),
+    }
 }
 
 /// Where health is asked: `health.url`, else what the platform names.

@@ -210,7 +210,7 @@ fn texts(record: &mut Record) -> Vec<&mut String> {
         Record::Service { event, .. } => match event {
             Event::Failed { failure } | Event::RollbackFailed { failure, .. } => failure.texts().collect(),
             Event::Evidence { evidence } => evidence.texts().collect(),
-            Event::Verified { proof } | Event::RolledBack { proof } => proof.iter_mut().collect(),
+            Event::Verified { proof, .. } | Event::RolledBack { proof, .. } => proof.iter_mut().collect(),
             Event::Settled { arrival } => arrival.facts.iter_mut().chain(&mut arrival.notes).collect(),
             Event::Prepared { prepared } => prepared.changes.iter_mut().collect(),
             Event::Captured { captured, baseline: Baseline::Unhealthy { how } } => captured.notes.iter_mut().chain([how]).collect(),
@@ -242,7 +242,7 @@ fn shorten(record: &mut Record, limit: usize) {
                 *failure = failure.clone().cut_to(limit);
                 return;
             }
-            Event::Verified { proof } | Event::RolledBack { proof } => proof,
+            Event::Verified { proof, .. } | Event::RolledBack { proof, .. } => proof,
             Event::Settled { arrival } => {
                 arrival.notes.truncate(4);
                 &mut arrival.facts

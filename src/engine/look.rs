@@ -59,7 +59,7 @@ impl Looking {
         let found = Event::Captured { captured, baseline: Baseline::Unknown };
         let until = tools.pace.now().plus(member.timeout);
         let event = match forward::prove(member, &tools, &member.health, address.as_ref(), until).await {
-            Ok(Ok(proof)) => Event::Verified { proof },
+            Ok(Ok((proof, asked))) => Event::Verified { proof, asked },
             Ok(Err(failure)) => Event::Failed { failure },
             Err(super::pace::Halted) => Event::Failed { failure: Failure::bug("a look was halted") },
         };

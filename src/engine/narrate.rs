@@ -1,9 +1,10 @@
 //! What a colleague would be told while it happens: one line for each entry that is worth one. Pure.
 
+use crate::failure::Failure;
 use crate::health::Baseline;
 use crate::target::{Before, Captured, Opaque};
 
-use super::record::{Entry, Event, Job, Record};
+use super::record::{Asked, Entry, Event, Job, Record};
 
 /// The service and the line, or nothing.
 pub fn line(entry: &Entry) -> Option<(Option<&str>, String)> {
@@ -11,7 +12,7 @@ pub fn line(entry: &Entry) -> Option<(Option<&str>, String)> {
         Record::Service { name, event } => Some((Some(name.0.as_str()), of_event(event)?)),
         Record::Pinned { service, image } => Some((Some(service.0.as_str()), format!("the image is {}", image.reference()))),
         Record::Noted { service, note } => Some((service.as_ref().map(|service| service.0.as_str()), note.clone())),
-        Record::Committed { .. } => Some((None, "committed: everything in the group is proven and stays".to_owned())),
+        Record::Committed { .. } => Some((None, "committed: from here on it stays".to_owned())),
         Record::Interrupted { by } => Some((None, format!("{by}: nothing new starts"))),
         Record::TakenOver => Some((None, "the post step takes over".to_owned())),
         Record::Opened(_) | Record::Planned { .. } | Record::Finished { .. } => None,
@@ -31,15 +32,15 @@ fn of_event(event: &Event) -> Option<String> {
         Event::Prepared { prepared } => format!("{} is ready: {}", prepared.revision, prepared.changes.join(", ")),
         Event::ApplyStarted => "deploying".to_owned(),
         Event::Settled { arrival } => sentence("arrived", &arrival.facts),
-        Event::Verified { proof } => sentence("proven", proof),
+        Event::Verified { proof, asked } => looked_at("proven", "not proven", proof, asked),
         Event::Advancing { step } => format!("giving it {} % of the users", step.share.0),
-        Event::Failed { failure } => format!("failed: {failure}"),
+        Event::Failed { failure } => short("failed", failure),
         Event::UndoStarted => "rolling back".to_owned(),
         Event::UndoBegun { .. } => "the rollback is on its way".to_owned(),
         Event::UndoneAlready => "what stood before serves already".to_owned(),
-        Event::RolledBack { proof } => sentence("rolled back", proof),
-        Event::RollbackFailed { failure, by_hand } => format!("the rollback failed: {failure}\n{}", by_hand.join("\n")),
-        Event::Kept { why, by_hand } => format!("left as it is: {why}\n{}", by_hand.join("\n")),
+        Event::RolledBack { proof, asked } => looked_at("rolled back", "rolled back, not proven", proof, asked),
+        Event::RollbackFailed { failure, .. } => short("the rollback failed", failure),
+        Event::Kept { why, .. } => format!("left as it is: {why}"),
         Event::Superseded { by } => format!("superseded: {by}"),
         Event::Applied | Event::Advanced { .. } | Event::Evidence { .. } => return None,
     })
@@ -62,6 +63,31 @@ fn found(captured: &Captured<Opaque>, baseline: &Baseline) -> String {
 
 fn sentence(what: &str, facts: &[String]) -> String {
     if facts.is_empty() { what.to_owned() } else { format!("{what}: {}", facts.join(", ")) }
+}
+
+/// `proven` only what was asked about; of anything else, why not, and what was looked at.
+fn looked_at(proven: &str, unproven: &str, proof: &[String], asked: &Asked) -> String {
+    match not_asked(asked) {
+        None => sentence(proven, proof),
+        Some(why) if proof.is_empty() => format!("{unproven} ({why})"),
+        Some(why) => format!("{unproven} ({why}); on the platform: {}", proof.join(", ")),
+    }
+}
+
+/// What and its nearest reason: the end of the log has all of it, once.
+fn short(what: &str, failure: &Failure) -> String {
+    let why = failure.why.first().and_then(|why| why.lines().next());
+    why.map_or_else(|| format!("{what}: {}", failure.what), |why| format!("{what}: {} ({why})", failure.what))
+}
+
+/// Why nothing is proven, where health was not asked.
+pub fn not_asked(asked: &Asked) -> Option<String> {
+    match asked {
+        Asked::Health => None,
+        Asked::Nothing => Some("`skip-verify`: its health was not asked".to_owned()),
+        Asked::Waived { reason } => Some(format!("its health is waived: {reason}")),
+        Asked::Platform => Some("it has no address to ask: only the platform's own checks speak for it".to_owned()),
+    }
 }
 
 /// The job's name as the settings have it.

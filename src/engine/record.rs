@@ -233,10 +233,13 @@ pub enum Event {
         /// Addresses and facts.
         arrival: Arrival,
     },
-    /// Proven at the present share.
+    /// Looked at, at the present share, and nothing was wrong.
     Verified {
         /// The lines that prove it.
         proof: Vec<String>,
+        /// Whether they do.
+        #[serde(default, skip_serializing_if = "Asked::proves")]
+        asked: Asked,
     },
     /// About to be given a larger share.
     Advancing {
@@ -267,10 +270,13 @@ pub enum Event {
     },
     /// Nothing was there to put back: the platform had done it, or never changed.
     UndoneAlready,
-    /// Put back, and proven.
+    /// Put back.
     RolledBack {
         /// The lines that prove it.
         proof: Vec<String>,
+        /// Whether they do.
+        #[serde(default, skip_serializing_if = "Asked::proves")]
+        asked: Asked,
     },
     /// Could not be put back.
     RollbackFailed {
@@ -293,17 +299,42 @@ pub enum Event {
     },
 }
 
+/// What was asked before something was called proven; the platform's own facts are looked at in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// Its health; or nothing serves, and there is nothing to ask.
+    #[default]
+    Health,
+    /// Nothing: `skip-verify`.
+    Nothing,
+    /// Nothing: the settings waive it.
+    Waived {
+        /// Why.
+        reason: String,
+    },
+    /// Nothing: it has no address. The platform's own checks speak for it.
+    Platform,
+}
+
+impl Asked {
+    /// Whether what stands on it may be called proven.
+    pub fn proves(&self) -> bool {
+        *self == Asked::Health
+    }
+}
+
 /// How a service stands in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The new release serves, proven.
+    /// The new release serves.
     Live,
-    /// The release that was asked for served already, proven.
+    /// The release that was asked for served already.
     Unchanged,
     /// Nothing of it was changed.
     Untouched,
-    /// Put back, proven.
+    /// Put back.
     RolledBack,
     /// Being put back; the end was not seen.
     RollingBack,

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::health::Baseline;
 use crate::target::{Arrival, Captured, Opaque, Prepared, Step, TaskHandle};
 
-use super::record::{Event, Job, JobRollback, Outcome};
+use super::record::{Asked, Event, Job, JobRollback, Outcome};
 
 /// Where a service stands on its way.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -64,6 +64,8 @@ pub struct Service {
     pub arrival: Option<Arrival>,
     /// What proves it.
     pub proof: Vec<String>,
+    /// Whether it does.
+    pub asked: Asked,
     /// Why it failed, first failure first.
     pub failure: Option<Failure>,
     /// When `apply` was first about to be called: from here on the platform may have been changed.
@@ -170,8 +172,9 @@ impl Service {
                 self.arrival = Some(arrival.clone());
                 self.phase = Phase::Settled;
             }
-            Event::Verified { proof } => {
+            Event::Verified { proof, asked } => {
                 self.proof.clone_from(proof);
+                self.asked.clone_from(asked);
                 self.phase = Phase::Verified;
             }
             Event::Advancing { step } => self.phase = Phase::Advancing(*step),
@@ -206,7 +209,8 @@ impl Service {
                 self.phase = Phase::UndoBegun;
             }
             Event::UndoneAlready => self.phase = Phase::Undone,
-            Event::RolledBack { proof } => {
+            Event::RolledBack { proof, asked } => {
+                self.asked.clone_from(asked);
                 self.proof.clone_from(proof);
                 self.phase = Phase::RolledBack;
             }

@@ -5,7 +5,7 @@ pub mod aws;
 mod client;
 pub mod docker;
 mod line;
-mod lookup;
+pub(crate) mod lookup;
 mod proxy;
 mod visit;
 mod words;

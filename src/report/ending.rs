@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::record::{GroupPlan, OnTrouble, Outcome};
+use crate::engine::record::{Asked, GroupPlan, OnTrouble, Outcome};
 use crate::engine::service::{Phase, Service};
 use crate::failure::Kind;
 
@@ -17,13 +17,13 @@ pub enum Ending {
     Planned,
     /// What runs is healthy.
     Healthy,
-    /// The new release serves, proven.
+    /// The new release serves; proven, unless the report says why not.
     Live,
-    /// Nothing was changed, and what was asked for was not reached.
+    /// The service was not changed, and what was asked for was not reached. A job beside it may have run.
     Untouched,
     /// What runs is not healthy.
     Unhealthy,
-    /// What stood before serves again, proven.
+    /// What stood before serves again; proven, unless the report says why not.
     RolledBack,
     /// Somebody else's deployment serves; it was left alone.
     Superseded,
@@ -109,13 +109,18 @@ pub(super) fn of(service: &Service, standing: &Standing) -> Ending {
         "plan" => failed.map_or(Ending::Planned, |_| Ending::Untouched),
         "history" => failed.map_or(Ending::Unchanged, |_| Ending::Untouched),
         "verify" => match failed.map(|failure| failure.kind) {
-            None if service.phase == Phase::Verified && standing.skip_verify => Ending::Unchanged,
+            None if service.phase == Phase::Verified && (standing.skip_verify || nobody_asked(service)) => Ending::Unchanged,
             None if service.phase == Phase::Verified => Ending::Healthy,
             Some(Kind::Unhealthy | Kind::TimedOut) => Ending::Unhealthy,
             None | Some(_) => Ending::Untouched,
         },
         _ => deployed(service, standing),
     }
+}
+
+/// Neither we nor the platform.
+fn nobody_asked(service: &Service) -> bool {
+    matches!(service.asked, Asked::Nothing | Asked::Waived { .. })
 }
 
 fn deployed(service: &Service, standing: &Standing) -> Ending {

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::engine::group;
-use crate::engine::narrate::job_name;
-use crate::engine::record::{Entry, Event, GroupPlan, Opening, Record};
+use crate::engine::narrate::{job_name, not_asked};
+use crate::engine::record::{Asked, Entry, Event, GroupPlan, Job as Which, JobRollback, Opening, Record};
 use crate::engine::service::Service as Folded;
 use crate::engine::state::{self, State};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::health::{Baseline, HealthAt, HealthSettings};
 use crate::target::{Before, Mark};
 use crate::values::{PinnedImage, ServiceName};
 
 use super::ending::{self, Ending, Standing};
-use super::{FORMAT, Group, Report, Run, Service, Stood, Trouble, headline, timeline};
+use super::{FORMAT, Group, Job, JobEnd, Report, Run, Service, Stood, Trouble, headline, timeline};
 
 /// What the records tell of a service besides its state.
 #[derive(Default)]
@@ -27,7 +27,8 @@ struct Told {
     last: Timestamp,
     kept: Option<String>,
     by_hand: Vec<String>,
-    jobs: Vec<String>,
+    jobs: Vec<Job>,
+    job_runs: bool,
     rollback_failure: Option<Trouble>,
     superseded_by: Option<String>,
     repaired: Option<String>,
@@ -152,8 +153,8 @@ impl Told {
         self.last = at;
         match event {
             Event::RepairStarted { lost } => self.repaired = Some(lost.to_string()),
-            Event::Captured { captured, .. } => self.notes.extend(captured.notes.iter().cloned()),
-            Event::Settled { arrival } => self.notes.extend(arrival.notes.iter().cloned()),
+            Event::Captured { captured, .. } => self.note(&captured.notes),
+            Event::Settled { arrival } => self.note(&arrival.notes),
             Event::RollbackFailed { failure, by_hand } => {
                 self.rollback_failure = Some(Trouble::from(failure));
                 self.by_hand.clone_from(by_hand);
@@ -162,28 +163,69 @@ impl Told {
                 self.kept = Some(why.clone());
                 self.by_hand.clone_from(by_hand);
             }
-            Event::JobStarted { job, .. } => {
-                let name = job_name(*job).to_owned();
-                self.jobs.extend((!self.jobs.contains(&name)).then_some(name));
-            }
+            Event::JobStarted { job, rollback } => self.job_started(*job, *rollback),
+            Event::JobRunning { .. } => self.job_runs = true,
+            Event::JobNotBegun { .. } => self.job_ended(JobEnd::NotStarted),
+            Event::JobEnded { .. } => self.job_ended(JobEnd::Well),
+            Event::Failed { failure } => self.job_ended(end_of_job(failure.kind, self.job_runs)),
             Event::Superseded { by } => self.superseded_by = Some(by.clone()),
             Event::Repaired { .. }
-            | Event::JobRunning { .. }
-            | Event::JobNotBegun { .. }
-            | Event::JobEnded { .. }
             | Event::Prepared { .. }
             | Event::ApplyStarted
             | Event::Applied
             | Event::Verified { .. }
             | Event::Advancing { .. }
             | Event::Advanced { .. }
-            | Event::Failed { .. }
             | Event::Evidence { .. }
             | Event::UndoStarted
             | Event::UndoBegun { .. }
             | Event::UndoneAlready
             | Event::RolledBack { .. } => {}
         }
+    }
+}
+
+impl Told {
+    /// Each once: what is missing before the change is mostly missing after it too.
+    fn note(&mut self, notes: &[String]) {
+        for note in notes {
+            self.notes.extend((!self.notes.contains(note)).then(|| note.clone()));
+        }
+    }
+
+    fn job_started(&mut self, job: Which, rollback: JobRollback) {
+        let name = job_name(job).to_owned();
+        self.job_runs = false;
+        self.jobs.retain(|known| known.name != name);
+        self.jobs.push(Job { name, ended: JobEnd::Unseen, old_release_can_run: rollback == JobRollback::Safe });
+    }
+
+    /// Whatever happens while a job's end has not been seen is about it.
+    fn job_ended(&mut self, ended: JobEnd) {
+        if let Some(job) = self.jobs.last_mut().filter(|job| job.ended == JobEnd::Unseen) {
+            job.ended = ended;
+        }
+    }
+}
+
+/// What a failure says of the job that was being started, or seen to its end.
+fn end_of_job(kind: Kind, runs: bool) -> JobEnd {
+    match (kind, runs) {
+        (Kind::Unhealthy, _) => JobEnd::Failed,
+        (Kind::TimedOut | Kind::Cancelled, true) => JobEnd::Stopped,
+        (Kind::Config | Kind::Denied | Kind::Missing | Kind::Conflict, false) => JobEnd::NotStarted,
+        (
+            Kind::Config
+            | Kind::Denied
+            | Kind::Missing
+            | Kind::Conflict
+            | Kind::TimedOut
+            | Kind::Cancelled
+            | Kind::Transient
+            | Kind::Superseded
+            | Kind::Bug,
+            _,
+        ) => JobEnd::Unseen,
     }
 }
 
@@ -231,13 +273,14 @@ fn described(name: &ServiceName, folded: &Folded, outcome: Ending, told: &Told) 
         image: told.image.as_ref().map(PinnedImage::reference),
         tag: told.image.as_ref().and_then(|image| image.tag.clone()),
         digest: told.image.as_ref().map(|image| image.digest.to_string()),
-        serving: serving(outcome, revision.as_deref(), &before, told),
+        serving: serving(outcome, revision.as_deref(), &before, (folded, told)),
         known_good: known_good(outcome, revision.as_deref(), folded, told),
         revision,
         before,
         proof: proof(outcome, folded),
-        unproven: unproven(outcome, folded, told),
+        unproven: unproven(outcome, &asked(folded, told)),
         jobs: told.jobs.clone(),
+        touched: folded.touched.is_some(),
         changes: folded.prepared.as_ref().map(|prepared| prepared.changes.clone()).unwrap_or_default(),
         failure: folded.failure.as_ref().map(Trouble::from).filter(|failure| told.rollback_failure.as_ref() != Some(failure)),
         rollback_failure: told.rollback_failure.clone(),
@@ -279,17 +322,19 @@ fn url(folded: &Folded, told: &Told) -> Option<String> {
     arrived.or(captured).map(|address| address.url.clone()).or_else(asked)
 }
 
-fn serving(outcome: Ending, revision: Option<&str>, before: &Stood, told: &Told) -> Option<String> {
+fn serving(outcome: Ending, revision: Option<&str>, before: &Stood, (folded, told): (&Folded, &Told)) -> Option<String> {
     match outcome {
         Ending::Live | Ending::Unchanged if revision.is_some() => revision.map(str::to_owned),
         Ending::Superseded => told.superseded_by.clone(),
-        Ending::Stuck | Ending::RollingBack | Ending::Failed => None,
+        Ending::Stuck | Ending::RollingBack => None,
+        Ending::Failed if folded.touched.is_some() => None,
         Ending::Live
         | Ending::Unchanged
         | Ending::Planned
         | Ending::Healthy
         | Ending::Unhealthy
         | Ending::Untouched
+        | Ending::Failed
         | Ending::RolledBack => before.revision().map(str::to_owned),
     }
 }
@@ -302,8 +347,10 @@ fn known_good(outcome: Ending, revision: Option<&str>, folded: &Folded, told: &T
     });
     let was_healthy = !matches!(folded.baseline, Some(Baseline::Unhealthy { .. }));
     match outcome {
-        Ending::Live | Ending::Unchanged if !told.skip_verify => revision.map(str::to_owned).or(marked),
-        Ending::RolledBack if was_healthy => captured.and_then(|captured| captured.revision.clone()).or(marked),
+        Ending::Live | Ending::Unchanged if asked(folded, told).proves() => revision.map(str::to_owned).or(marked),
+        Ending::RolledBack if was_healthy && asked(folded, told).proves() => {
+            captured.and_then(|captured| captured.revision.clone()).or(marked)
+        }
         _ => marked,
     }
 }
@@ -322,20 +369,14 @@ fn proof(outcome: Ending, folded: &Folded) -> Vec<String> {
     }
 }
 
-fn unproven(outcome: Ending, folded: &Folded, told: &Told) -> Option<String> {
-    if !matches!(outcome, Ending::Live | Ending::Unchanged | Ending::RolledBack) {
-        return None;
-    }
-    if told.skip_verify {
-        return Some("`skip-verify`: its health was not asked".to_owned());
-    }
-    match told.health.as_ref().map(|health| &health.at) {
-        Some(HealthAt::Waived(reason)) => Some(format!("health is waived: {reason}")),
-        Some(HealthAt::Path(_)) if folded.arrival.as_ref().is_some_and(|arrival| arrival.main.is_none()) => {
-            Some("no address to ask: only the platform's own checks speak for it".to_owned())
-        }
-        Some(HealthAt::Path(_) | HealthAt::Url(_)) | None => None,
-    }
+fn unproven(outcome: Ending, asked: &Asked) -> Option<String> {
+    let told = matches!(outcome, Ending::Live | Ending::Unchanged | Ending::Healthy | Ending::RolledBack);
+    not_asked(asked).filter(|_| told)
+}
+
+/// What was asked of the service as it stands; a flag for the whole run tells that also where nobody looked.
+fn asked(folded: &Folded, told: &Told) -> Asked {
+    if told.skip_verify { Asked::Nothing } else { folded.asked.clone() }
 }
 
 fn together(index: usize, plan: &GroupPlan, state: &State, services: &[Service]) -> Group {

@@ -1,10 +1,10 @@
 //! The outcome in a sentence: of the whole run, and of how each service stands now. Pure words over the report.
 
 use crate::engine::narrate::job_name;
-use crate::engine::record::Job;
+use crate::engine::record::Job as Which;
 
 use super::phrase::{Phrase, count, named, names};
-use super::{Ending, Report, Service, Stood, Trouble};
+use super::{Ending, Job, JobEnd, Report, Service, Stood, Trouble};
 
 /// More services than this of one ending are counted, not named.
 const MANY: usize = 6;
@@ -18,8 +18,8 @@ pub(super) fn sentence(report: &Report) -> Phrase {
         (_, services) => together(services, &report.mode),
     };
     let led = match (report.taken_over, report.mode.as_str()) {
-        (true, _) if report.interrupted.is_some() => Phrase::words("the post step took over from the cancelled run: ").then(told),
-        (true, _) => Phrase::words("the post step took over from the lost run: ").then(told),
+        (true, _) if report.interrupted.is_some() => Phrase::words("the post step took over from the cancelled run, and ").then(told),
+        (true, _) => Phrase::words("the post step took over from the lost run, and ").then(told),
         (false, "rehearse") => Phrase::words("rehearsal: ").then(told),
         (false, _) => told,
     };
@@ -46,31 +46,96 @@ pub(super) fn cause(report: &Report) -> Option<(Option<&Service>, &Trouble)> {
 
 fn alone(service: &Service, mode: &str) -> Phrase {
     let name = || Phrase::name(&service.name);
-    let new = service.revision.as_deref().unwrap_or("the new release");
-    let was = service.before.revision().unwrap_or("what stood before");
-    let proven = if service.unproven.is_some() { ", and nobody proved it" } else { ", proven" };
+    let (new, was) = (new(service), was(service));
+    let proven = if service.unproven.is_some() { ", not proven" } else { ", proven" };
     match (service.outcome, &service.before) {
         (Ending::Live, _) if mode == "rollback" => name().and(" is back on ").code(new).and(proven),
         (Ending::Live, Stood::Absent | Stood::NeverServed) => name().and(" is live for the first time, on ").code(new).and(proven),
         (Ending::Live, _) => name().and(" is live on ").code(new).and(proven),
         (Ending::Unchanged, _) if mode == "history" => name().and(format!(": {}", count(service.releases.len(), "release"))),
+        (Ending::Unchanged, _) if service.revision.is_none() => name().and(" was not changed, and its health was not asked"),
         (Ending::Unchanged, _) => name().and(" is unchanged: ").code(new).and(" serves already").and(proven),
-        (Ending::RolledBack, Stood::Running { .. }) => name().and(" was rolled back: ").code(was).and(" serves again").and(proven),
+        (Ending::RolledBack, Stood::Running { .. }) => {
+            let proven = if was_unhealthy(service) { ", no healthier than before" } else { proven };
+            name().and(" was rolled back: ").code(was).and(" serves again").and(proven)
+        }
         (Ending::RolledBack, _) => name().and(" was taken back: nothing served before, and nothing does now"),
-        (Ending::RollingBack, _) => name().and(" is being rolled back to ").code(was),
+        (Ending::RollingBack, Stood::Running { .. }) => {
+            name().and(" is being rolled back to ").code(was).and("; this step ended before that was done")
+        }
+        (Ending::RollingBack, _) => name().and(" is being taken back, as nothing served before; this step ended before that was done"),
         (Ending::Superseded, _) => match service.superseded_by.as_deref().and_then(|by| by.split(' ').next()) {
-            Some(by) => name().and(" was superseded: ").code(by).and(" serves and was left alone"),
+            Some(by) => name().and(" was superseded: somebody else's ").code(by).and(" serves and was left alone"),
             None => name().and(" was superseded: somebody else's deployment serves and was left alone"),
         },
+        (Ending::Untouched | Ending::Failed, _) if !service.touched && !service.jobs.is_empty() => after_jobs(service),
         (Ending::Untouched, Stood::Running { .. }) => name().and(" was not touched: ").code(was).and(" serves as before"),
         (Ending::Untouched, _) => name().and(" was not touched"),
-        (Ending::Failed, _) => name().and(" failed and was left as it is"),
-        (Ending::Stuck, _) => name().and(" is stuck: ").code(was).and(" could not be put back"),
+        (Ending::Failed, _) if goes_forward(service) => {
+            let left = name().and(" failed after its migration: ").code(new).and(" was left in place, as ");
+            left.code(was).and(" may not work with the changed database")
+        }
+        (Ending::Failed, _) if service.failure.is_some() => name().and(" failed: ").code(new).and(" was left in place, not proven"),
+        (Ending::Failed, _) => name().and(" was left on ").code(new).and(", not proven"),
+        (Ending::Stuck, Stood::Running { .. }) => {
+            name().and(" is stuck: ").code(was).and(" could not be put back; what serves now is not known, perhaps nothing")
+        }
+        (Ending::Stuck, _) => name().and(" is stuck: ").code(new).and(" could not be taken away; what serves now is not known"),
         (Ending::Planned, _) if service.changes.is_empty() => name().and(" would not change"),
         (Ending::Planned, _) => name().and(format!(" would change in {}", count(service.changes.len(), "place"))),
+        (Ending::Healthy, _) if service.unproven.is_some() => name().and(" is healthy by the platform's own checks; nobody asked it"),
         (Ending::Healthy, _) => name().and(" is healthy"),
         (Ending::Unhealthy, _) => name().and(" is not healthy"),
     }
+}
+
+fn new(service: &Service) -> &str {
+    service.revision.as_deref().unwrap_or("the new release")
+}
+
+fn was(service: &Service) -> &str {
+    service.before.revision().unwrap_or("what stood before")
+}
+
+fn was_unhealthy(service: &Service) -> bool {
+    matches!(&service.before, Stood::Running { health: Some(health), .. } if health.starts_with("not healthy"))
+}
+
+/// Its jobs ran, and then nothing else did: the service was not touched, what the jobs work on may have been.
+fn after_jobs(service: &Service) -> Phrase {
+    let told = Phrase::name(&service.name).and(" was not deployed: ");
+    let stays = match &service.before {
+        Stood::Running { .. } => Phrase::default().code(was(service)).and(" serves as before"),
+        Stood::Absent | Stood::NeverServed | Stood::Unknown => Phrase::words("the service was not touched"),
+    };
+    match (service.jobs.iter().find(|job| job.ended != JobEnd::Well), migration(service)) {
+        (Some(job), migration) => {
+            let told = told.and(format!("its {} job {}; the service was not touched", job.name, ended(job.ended)));
+            if migration.is_some() { told.and(", the database may have been") } else { told }
+        }
+        (None, Some(_)) => told.then(stays).and("; what its migration did to the database stays"),
+        (None, None) => told.then(stays),
+    }
+}
+
+fn ended(end: JobEnd) -> &'static str {
+    match end {
+        JobEnd::Well => "ended well",
+        JobEnd::Failed => "failed",
+        JobEnd::Stopped => "was stopped before its end",
+        JobEnd::NotStarted => "could not be started",
+        JobEnd::Unseen => "was not seen to its end",
+    }
+}
+
+/// The migration, where it may have changed the database.
+pub(super) fn migration(service: &Service) -> Option<&Job> {
+    service.jobs.iter().find(|job| job.name == job_name(Which::Migrate) && job.ended != JobEnd::NotStarted)
+}
+
+/// Whether going back may do more harm than good: what stood before may not work with the changed database.
+pub(super) fn goes_forward(service: &Service) -> bool {
+    service.kept.is_some() && migration(service).is_some_and(|job| !job.old_release_can_run)
 }
 
 /// Several services: those that need a person most first.
@@ -110,11 +175,16 @@ fn planned(of: &[&Service]) -> Phrase {
 
 fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
     let (is, was) = if of.len() == 1 { ("is", "was") } else { ("are", "were") };
+    let to = |revision: Option<&str>, word: &str| revision.filter(|_| of.len() == 1).map(|to| format!(" {word} {to}")).unwrap_or_default();
     let unproven = of.iter().filter(|service| service.unproven.is_some()).count();
-    let proven = if unproven == 0 { ", proven".to_owned() } else { format!(", {unproven} of {} not proven", of.len()) };
+    let proven = match (unproven, of.len()) {
+        (0, _) => ", proven".to_owned(),
+        (1, 1) => ", not proven".to_owned(),
+        (unproven, all) => format!(", {unproven} of {all} not proven"),
+    };
     match ending {
         Ending::Live if mode == "rollback" => format!("{is} back on an earlier release{proven}"),
-        Ending::Live => format!("{is} live{proven}"),
+        Ending::Live => format!("{is} live{}{proven}", to(of[0].revision.as_deref(), "on")),
         Ending::Unchanged if mode == "history" => {
             format!("have {}", count(of.iter().map(|service| service.releases.len()).sum(), "release"))
         }
@@ -122,41 +192,56 @@ fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
         Ending::Planned => "would change".to_owned(),
         Ending::Healthy => format!("{is} healthy"),
         Ending::Unhealthy => format!("{is} not healthy"),
-        Ending::Untouched => format!("{was} not touched"),
-        Ending::RolledBack => format!("{was} rolled back{proven}"),
-        Ending::Superseded => format!("{was} superseded and left alone"),
-        Ending::RollingBack => format!("{is} being rolled back: the end was not seen"),
-        Ending::Failed => "failed and stayed as left".to_owned(),
-        Ending::Stuck => format!("{is} stuck: not put back"),
+        Ending::Untouched => format!("{was} not touched{}", migrations(of)),
+        Ending::RolledBack => format!("{was} rolled back{}{proven}", to(of[0].before.revision(), "to")),
+        Ending::Superseded => format!("{was} superseded by somebody else's deployment and left alone"),
+        Ending::RollingBack => format!("{is} being rolled back; this step ended before that was done"),
+        Ending::Failed if of.iter().any(|service| service.touched) => format!("failed and {was} left in place, not proven"),
+        Ending::Failed => format!("{was} not deployed{}", migrations(of)),
+        Ending::Stuck => format!("{is} stuck: not put back; what serves now is not known, perhaps nothing"),
+    }
+}
+
+/// That what was not touched has a database that may have been.
+fn migrations(of: &[&Service]) -> String {
+    match (of.iter().filter(|service| migration(service).is_some()).count(), of.len()) {
+        (0, _) => String::new(),
+        (_, 1) => ", but its database may have been changed".to_owned(),
+        (1, _) => ", but the database of one may have been changed".to_owned(),
+        (some, _) => format!(", but the databases of {some} may have been changed"),
     }
 }
 
 /// How `service` stands now, in one sentence. What a migration did stays, whatever serves.
 pub(super) fn stands(service: &Service) -> Phrase {
     let put_back = matches!(service.outcome, Ending::RolledBack | Ending::RollingBack | Ending::Untouched | Ending::Stuck);
-    let migrated = put_back && service.jobs.iter().any(|job| job == job_name(Job::Migrate));
-    if migrated { serves(service).and("; what its migration did stays") } else { serves(service) }
+    match migration(service).filter(|_| put_back).map(|job| job.ended) {
+        None => serves(service),
+        Some(JobEnd::Well) => serves(service).and("; what its migration did to the database stays"),
+        Some(end) => serves(service).and(format!("; its migrate job {}, and may have changed the database", ended(end))),
+    }
 }
 
 fn serves(service: &Service) -> Phrase {
-    let new = service.revision.as_deref().unwrap_or("the new release");
-    let was = service.before.revision().unwrap_or("what stood before");
-    let empty = Phrase::default;
+    let (new, was, empty) = (new(service), was(service), Phrase::default);
     match (service.outcome, &service.before) {
-        (Ending::Live, _) if service.unproven.is_some() => empty().code(new).and(" serves; nobody proved it"),
+        (Ending::Live, _) if service.unproven.is_some() => empty().code(new).and(" serves, not proven"),
         (Ending::Live, _) => empty().code(new).and(" serves, proven"),
         (Ending::Unchanged, _) if service.revision.is_none() => empty().and("nothing was changed"),
         (Ending::Unchanged, _) => empty().code(new).and(" serves, as before"),
-        (Ending::RolledBack, Stood::Running { health: Some(health), .. }) if health.starts_with("not healthy") => {
+        (Ending::RolledBack, Stood::Running { .. }) if was_unhealthy(service) => {
             empty().code(was).and(" serves again, no healthier than before the run")
         }
         (Ending::RolledBack, Stood::Running { .. }) => {
             let stands = empty().code(was).and(" serves again; ").code(new).and(" serves nobody");
-            service.because_of.as_ref().map_or(stands.clone(), |other| stands.and(", as ").then(Phrase::name(other)).and(" was not proven"))
+            service
+                .because_of
+                .as_ref()
+                .map_or(stands.clone(), |other| stands.and(", as ").then(Phrase::name(other)).and(" did not go live"))
         }
         (Ending::RolledBack, _) => empty().and("nothing serves, as before; ").code(new).and(" serves nobody"),
-        (Ending::RollingBack, Stood::Running { .. }) => empty().and("on its way back to ").code(was).and("; the end was not seen"),
-        (Ending::RollingBack, _) => empty().and("on its way back to serving nobody; the end was not seen"),
+        (Ending::RollingBack, Stood::Running { .. }) => empty().and("on its way back to ").code(was).and("; nobody has seen it arrive yet"),
+        (Ending::RollingBack, _) => empty().and("on its way back to serving nobody, as before; nobody has seen the end yet"),
         (Ending::Superseded, _) => named(service.superseded_by.as_deref().unwrap_or("somebody's")).and(" serves; left alone"),
         (Ending::Planned, Stood::Running { .. }) => empty().code(was).and(" serves"),
         (Ending::Untouched, Stood::Running { .. }) => empty().code(was).and(" serves, as before"),
@@ -165,11 +250,29 @@ fn serves(service: &Service) -> Phrase {
         (Ending::Untouched, Stood::Absent) => empty().and("there is no such service, as before"),
         (Ending::Untouched, Stood::NeverServed) => empty().and("nothing serves, as before"),
         (Ending::Untouched | Ending::Planned, Stood::Unknown) => empty().and("not touched"),
-        (Ending::Failed, _) => empty().and("left on ").code(new).and(", which is not proven"),
-        (Ending::Stuck, Stood::Running { .. }) => empty().and("between ").code(was).and(" and ").code(new).and(": a person must look"),
-        (Ending::Stuck, _) => empty().and("left on ").code(new).and(": a person must look"),
+        (Ending::Failed, _) => left(service),
+        (Ending::Stuck, Stood::Running { .. }) => {
+            empty().and("neither ").code(was).and(" nor ").code(new).and(" is known to serve: it may serve nobody")
+        }
+        (Ending::Stuck, _) => empty().code(new).and(" may or may not serve: a person must look"),
         (Ending::Healthy, _) => empty().code(was).and(" serves, healthy"),
         (Ending::Unhealthy, _) => empty().code(was).and(" serves, not healthy"),
+    }
+}
+
+/// What was changed and is not put back.
+fn left(service: &Service) -> Phrase {
+    let stands = match service.touched {
+        true => Phrase::words("left on ").code(new(service)).and(", not proven"),
+        false => Phrase::default().code(was(service)).and(" serves, as before"),
+    };
+    match migration(service) {
+        Some(job) if !job.old_release_can_run => {
+            let has = if job.ended == JobEnd::Well { "has" } else { "may have" };
+            let stands = stands.and(format!("; its migration {has} changed the database, and "));
+            stands.code(was(service)).and(" may not work with it")
+        }
+        Some(_) | None => stands,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The report: one fold of the journal, and its renderings (job summary, outputs, annotations, JSON, the log's last block).
 //! It reads records and writes text. It decides nothing, asks no platform, and prints nothing itself.
 
+mod advice;
 pub mod annotations;
 pub mod ending;
 mod fold;
@@ -115,12 +116,14 @@ pub struct Service {
     pub serving: Option<String>,
     /// The last release that was proven: what `mode: rollback` would go back to, or stay on.
     pub known_good: Option<String>,
-    /// The lines that prove what serves now.
+    /// The lines that prove what serves now; what was looked at, where `unproven` says why they prove nothing.
     pub proof: Vec<String>,
     /// Why nothing was proven, where nothing was: a waived check, a skipped one.
     pub unproven: Option<String>,
-    /// Jobs that were started beside it (`before`, `migrate`), whatever they came to: what they did is never undone.
-    pub jobs: Vec<String>,
+    /// Jobs that were started beside it, whatever they came to: what they did is never undone.
+    pub jobs: Vec<Job>,
+    /// Whether the platform was told to serve this run's release.
+    pub touched: bool,
     /// What differs from what served, key by key.
     pub changes: Vec<String>,
     /// Why it failed.
@@ -143,6 +146,34 @@ pub struct Service {
     pub releases: Vec<String>,
     /// From its first event to its last, in seconds.
     pub duration_seconds: f64,
+}
+
+/// A job that was started beside a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Job {
+    /// `before` or `migrate`.
+    pub name: String,
+    /// What it came to.
+    pub ended: JobEnd,
+    /// Whether the settings say that the release before this run's can still run after it.
+    pub old_release_can_run: bool,
+}
+
+/// What a job came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobEnd {
+    /// It ended well.
+    Well,
+    /// It ran and failed.
+    Failed,
+    /// It was stopped, or told to stop.
+    Stopped,
+    /// It could not be started.
+    NotStarted,
+    /// Nobody saw its end.
+    Unseen,
 }
 
 /// What served before the run.
@@ -183,7 +214,7 @@ impl Stood {
 pub struct Group {
     /// Their names.
     pub members: Vec<String>,
-    /// Whether all of them were proven and stay.
+    /// Whether all of them stay: from then on nothing was put back.
     pub committed: bool,
     /// What serves where, when they do not stand at one version.
     pub mixture: Option<String>,
@@ -229,7 +260,7 @@ pub struct Moment {
 pub enum Sign {
     /// A step on the way.
     Step,
-    /// Something is proven.
+    /// Something is proven, or stays.
     Good,
     /// Something failed.
     Bad,

@@ -13,8 +13,10 @@ pub(super) enum Part {
     Words(String),
     /// The name of a service.
     Name(String),
-    /// An identifier of the platform.
+    /// An identifier of the platform, or a command.
     Code(String),
+    /// Words that may be foreign, in which `what stands between backticks` is code.
+    Prose(String),
 }
 
 impl Phrase {
@@ -36,6 +38,11 @@ impl Phrase {
         self
     }
 
+    pub(super) fn prose(mut self, text: impl Into<String>) -> Self {
+        self.0.push(Part::Prose(text.into()));
+        self
+    }
+
     pub(super) fn then(mut self, other: Phrase) -> Self {
         self.0.extend(other.0);
         self
@@ -45,7 +52,7 @@ impl Phrase {
 impl fmt::Display for Phrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|part| match part {
-            Part::Words(text) | Part::Name(text) | Part::Code(text) => f.write_str(text),
+            Part::Words(text) | Part::Name(text) | Part::Code(text) | Part::Prose(text) => f.write_str(text),
         })
     }
 }

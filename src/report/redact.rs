@@ -45,8 +45,8 @@ fn service(service: &mut Service, redact: Redact) {
     if let Stood::Running { revision, image, health } = &mut service.before {
         all([revision, image, health].into_iter().flatten(), redact);
     }
-    let lists =
-        [&mut service.jobs, &mut service.proof, &mut service.changes, &mut service.by_hand, &mut service.notes, &mut service.releases];
+    all(service.jobs.iter_mut().map(|job| &mut job.name), redact);
+    let lists = [&mut service.proof, &mut service.changes, &mut service.by_hand, &mut service.notes, &mut service.releases];
     all(lists.into_iter().flatten(), redact);
     service.failure.iter_mut().chain(&mut service.rollback_failure).for_each(|failure| trouble(failure, redact));
 }

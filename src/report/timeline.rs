@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
-use crate::engine::narrate::job_name;
-use crate::engine::record::{Entry, Event, Record};
+use crate::engine::narrate::{job_name, not_asked};
+use crate::engine::record::{Asked, Entry, Event, Job, Record};
 use crate::engine::service::{Phase, Service};
 use crate::engine::state::State;
+use crate::failure::Failure;
+use crate::health::Baseline;
 use crate::target::{Before, Captured, Opaque};
 use crate::values::ServiceName;
 
@@ -40,8 +42,10 @@ pub(super) fn of(entries: &[Entry], state: &State) -> Vec<Moment> {
         let at_seconds = entry.at.since(began).as_secs_f64();
         if let Record::Service { name, event } = &entry.record {
             let service = folding.entry(name).or_default();
+            let job = job_of(service);
             service.fold(event, entry.at);
-            if let Some(Told { sign, what, facts }) = of_event(event, service, name) {
+            let told = job.and_then(|job| end_of_job(job, event, name)).or_else(|| of_event(event, service, name));
+            if let Some(Told { sign, what, facts }) = told {
                 let from = since.get(name).copied().or_else(|| waits_for_nobody(name, state).then_some(began));
                 let took_seconds = from.map(|from| entry.at.since(from).as_secs_f64());
                 moments.push(Moment { service: Some(name.0.clone()), at_seconds, took_seconds, sign, what, facts });
@@ -60,7 +64,7 @@ pub(super) fn of(entries: &[Entry], state: &State) -> Vec<Moment> {
         at_seconds,
         took_seconds: None,
         sign: Sign::Outside,
-        what: what.to_owned(),
+        what,
         facts: Vec::new(),
     }));
     moments
@@ -110,22 +114,20 @@ fn of_event(event: &Event, after: &Service, name: &ServiceName) -> Option<Told> 
         Event::Captured { captured, .. } => found(captured, after),
         Event::JobEnded { job, .. } => told(Sign::Step, format!("the {} job ended well", job_name(*job))),
         Event::Prepared { prepared } if prepared.changes.is_empty() => told(Sign::Step, "nothing would change"),
-        Event::Prepared { prepared } if prepared.revision.is_empty() => told(Sign::Step, "compared").facts(&prepared.changes),
+        Event::Prepared { prepared } if prepared.revision.is_empty() => {
+            told(Sign::Step, "what would change is known").facts(&prepared.changes)
+        }
         Event::Prepared { prepared } => {
             told(Sign::Step, format!("{} is made, and serves nobody yet", prepared.revision)).facts(&prepared.changes)
         }
         Event::Settled { arrival } if after.unchanged() => told(Sign::Step, format!("{} serves already", revision())).facts(&arrival.facts),
         Event::Settled { arrival } => told(Sign::Step, format!("{} is rolled out", revision())).facts(&arrival.facts),
-        Event::Verified { proof } => told(Sign::Good, "proven").facts(proof),
+        Event::Verified { proof, asked } => verified(asked).facts(proof),
         Event::Advanced { step } => told(Sign::Step, format!("{} % of the users reach it", step.share.0)),
         Event::Failed { failure } => told(Sign::Bad, unprefixed(&failure.what, &name.0)),
         Event::JobNotBegun { job } => told(Sign::Outside, format!("the {} job was never begun", job_name(*job))),
-        Event::UndoneAlready => told(Sign::Back, "the platform points at what stood before already"),
-        Event::RolledBack { proof } => {
-            let what =
-                stood().map_or_else(|| "put back: nothing serves, as before".to_owned(), |stood| format!("{stood} serves again, proven"));
-            told(Sign::Back, what).facts(proof)
-        }
+        Event::UndoneAlready => told(Sign::Back, "what stood before serves already"),
+        Event::RolledBack { proof, asked } => told(Sign::Back, put_back(stood(), after, asked)).facts(proof),
         Event::RollbackFailed { failure, .. } => told(Sign::Bad, format!("could not be put back: {}", unprefixed(&failure.what, &name.0))),
         Event::Kept { why, .. } => told(Sign::Outside, format!("left as it is: {why}")),
         Event::Superseded { by } => told(Sign::Outside, format!("{by} serves: left alone")),
@@ -140,8 +142,42 @@ fn of_event(event: &Event, after: &Service, name: &ServiceName) -> Option<Told> 
     })
 }
 
+/// The job that is being started or runs.
+fn job_of(service: &Service) -> Option<Job> {
+    match service.phase {
+        Phase::JobStarted(job) | Phase::JobRunning(job, _) => Some(job),
+        _ => None,
+    }
+}
+
+/// A job's bad end: what it was, how it ended, and what it may have left.
+fn end_of_job(job: Job, event: &Event, name: &ServiceName) -> Option<Told> {
+    let Event::Failed { failure } = event else { return None };
+    let mut facts: Vec<String> = nearest(failure).into_iter().collect();
+    facts.extend((job == Job::Migrate).then(|| "what it did to the database until then stays".to_owned()));
+    let (job, what) = (format!("the {} job", job_name(job)), unprefixed(&failure.what, &name.0));
+    let what = if what.contains(&job) { what.to_owned() } else { format!("{job}: {what}") };
+    Some(told(Sign::Bad, what).facts(&facts))
+}
+
+fn nearest(failure: &Failure) -> Option<String> {
+    failure.why.first().and_then(|why| why.lines().next()).map(str::to_owned)
+}
+
+fn verified(asked: &Asked) -> Told {
+    not_asked(asked).map_or_else(|| told(Sign::Good, "proven"), |why| told(Sign::Outside, format!("not proven: {why}")))
+}
+
+fn put_back(stood: Option<&str>, after: &Service, asked: &Asked) -> String {
+    match (stood, &after.baseline, not_asked(asked)) {
+        (None, ..) => "put back: nothing serves, as before".to_owned(),
+        (Some(stood), _, Some(why)) => format!("{stood} serves again, not proven: {why}"),
+        (Some(stood), Some(Baseline::Unhealthy { .. }), None) => format!("{stood} serves again, no healthier than before"),
+        (Some(stood), _, None) => format!("{stood} serves again, proven"),
+    }
+}
+
 fn found(captured: &Captured<Opaque>, after: &Service) -> Told {
-    use crate::health::Baseline;
     let revision = captured.revision.as_deref().unwrap_or("a release");
     let what = match (&captured.before, &after.baseline) {
         (Before::Absent, _) => "there is no such service yet".to_owned(),
@@ -154,16 +190,16 @@ fn found(captured: &Captured<Opaque>, after: &Service) -> Told {
 }
 
 /// What nobody saw the end of.
-fn under_way(service: &Service, state: &State, name: &ServiceName) -> Option<&'static str> {
+fn under_way(service: &Service, state: &State, name: &ServiceName) -> Option<String> {
     let group = state.plans.iter().position(|plan| plan.members.iter().any(|member| member.service == *name));
     if !state.interrupted || service.kept.is_some() || group.is_some_and(|group| state.committed.contains(&group)) {
         return None;
     }
-    match &service.phase {
-        Phase::JobStarted(_) | Phase::JobRunning(..) => Some("its job was still running"),
-        Phase::Applying | Phase::Applied => Some("its rollout was still under way"),
-        Phase::Advancing(_) => Some("it was being given more users"),
-        Phase::Undoing | Phase::UndoBegun | Phase::Undone => Some("its way back was still under way"),
+    let what = match &service.phase {
+        Phase::JobStarted(job) | Phase::JobRunning(job, _) => return Some(format!("its {} job was still running", job_name(*job))),
+        Phase::Applying | Phase::Applied => "its rollout was still under way",
+        Phase::Advancing(_) => "it was being given more users",
+        Phase::Undoing | Phase::UndoBegun | Phase::Undone => "its way back was still under way",
         Phase::New
         | Phase::Repairing
         | Phase::Captured
@@ -173,6 +209,7 @@ fn under_way(service: &Service, state: &State, name: &ServiceName) -> Option<&'s
         | Phase::Failed
         | Phase::RolledBack
         | Phase::RollbackFailed
-        | Phase::Superseded => None,
-    }
+        | Phase::Superseded => return None,
+    };
+    Some(what.to_owned())
 }

@@ -4,14 +4,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use crate::failure::CUT;
 use crate::values::Secret;
 
 /// A shorter text is no secret worth the name: masking it would blank half the log.
 const SHORTEST: usize = 4;
 /// A shorter piece of base64 could be anything.
 const SHORTEST_BASE64: usize = 8;
-/// Where `failure::cut` has cut a text.
-const CUT: char = '…';
 /// What stands in a secret's place.
 const STARS: &str = "***";
 
@@ -47,15 +46,19 @@ impl Masks {
         if text.contains(CUT) { self.redact_cut(&text) } else { text }
     }
 
-    /// Texts are cut where they are read, secrets are taken out where they are told: what a cut left of one stands before the ellipsis.
+    /// Texts are cut where they are read, secrets are taken out where they are told: what a cut left of one stands beside the ellipsis.
     fn redact_cut(&self, text: &str) -> String {
-        let mut parts: Vec<&str> = text.split(CUT).collect();
-        let last = parts.pop().unwrap_or_default();
-        let shown = parts.into_iter().map(|part| {
-            let left = self.0.iter().filter_map(|form| beginning_at_the_end(part, form.expose())).max();
-            left.map_or_else(|| format!("{part}{CUT}"), |left| format!("{}{STARS}{CUT}", &part[..part.len() - left]))
+        let parts: Vec<&str> = text.split(CUT).collect();
+        let last = parts.len() - 1;
+        let longest = |left: &dyn Fn(&str) -> Option<usize>| self.0.iter().filter_map(|form| left(form.expose())).max();
+        let shown = parts.iter().enumerate().map(|(index, part)| {
+            let behind = longest(&|form| end_at_the_beginning(part, form)).filter(|_| index > 0);
+            let rest = &part[behind.unwrap_or_default()..];
+            let before = longest(&|form| beginning_at_the_end(rest, form)).filter(|_| index < last);
+            let middle = &rest[..rest.len() - before.unwrap_or_default()];
+            format!("{}{middle}{}", behind.map_or("", |_| STARS), before.map_or("", |_| STARS))
         });
-        shown.chain([last.to_owned()]).collect()
+        shown.collect::<Vec<_>>().join(&CUT.to_string())
     }
 }
 
@@ -63,6 +66,12 @@ impl Masks {
 fn beginning_at_the_end(text: &str, form: &str) -> Option<usize> {
     let ends = form.char_indices().map(|(at, _)| at).filter(|at| (SHORTEST..=text.len()).contains(at));
     ends.rev().find(|end| text.ends_with(&form[..*end]))
+}
+
+/// How many bytes at the beginning of `text` are an end of `form`.
+fn end_at_the_beginning(text: &str, form: &str) -> Option<usize> {
+    let begins = form.char_indices().map(|(at, _)| form.len() - at).filter(|left| (SHORTEST..=text.len()).contains(left));
+    begins.into_iter().find(|left| text.starts_with(&form[form.len() - left..]))
 }
 
 /// Words, regions and account numbers: they stand in outputs and addresses and are nobody's secret.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use touchdown::clock::Timestamp;
 use touchdown::engine::group::{Circumstances, Services, Verdict, Wanted, ended, may_begin, may_unwind, mixed, never_begins, verdict};
-use touchdown::engine::record::{Event, GroupPlan, Job, JobRollback, MemberPlan, OnTrouble, Outcome};
+use touchdown::engine::record::{Asked, Event, GroupPlan, Job, JobRollback, MemberPlan, OnTrouble, Outcome};
 use touchdown::engine::service::{Back, Need, Service, Wants};
 use touchdown::failure::{Failure, Kind};
 use touchdown::health::Baseline;
@@ -35,7 +35,7 @@ fn settled() -> Event {
 }
 
 fn verified() -> Event {
-    Event::Verified { proof: vec!["3 healthy answers".into()] }
+    Event::Verified { proof: vec!["3 healthy answers".into()], asked: Asked::Health }
 }
 
 fn failed() -> Event {
@@ -61,7 +61,7 @@ fn begun() -> Event {
 }
 
 fn rolled_back() -> Event {
-    Event::RolledBack { proof: Vec::new() }
+    Event::RolledBack { proof: Vec::new(), asked: Asked::Health }
 }
 
 fn live() -> Vec<Event> {

@@ -19,7 +19,7 @@ struct Expected {
 /// Words of the sentence at the top, by outcome.
 const LIVE: &str = "web is live on web:2, proven";
 const BACK: &str = "web was rolled back: web:1 serves again, proven";
-const UNTOUCHED: &str = "web was not touched: web:1 serves as before";
+const NOT_DEPLOYED: &str = "web was not deployed: its migrate job failed; the service was not touched, the database may have been";
 
 /// The table: a fault, how it ends, and the words that must stand in the summary.
 fn expected(fault: Fault) -> Expected {
@@ -53,9 +53,13 @@ fn expected(fault: Fault) -> Expected {
             "the token's subject is repo:acme/shop",
             "token.actions.githubusercontent.com:sub",
         ]),
-        Fault::DeniedUpdate => untouched(&[UNTOUCHED, "the service could not be updated", "allow ecs:UpdateService and iam:PassRole"]),
+        Fault::DeniedUpdate => untouched(&[
+            "web was not touched: web:1 serves as before",
+            "the service could not be updated",
+            "allow ecs:UpdateService and iam:PassRole",
+        ]),
         Fault::MigrationFails => {
-            untouched(&[UNTOUCHED, "the migrate job failed", "exit code 1", "last lines of the migrate job", "contains null values"])
+            untouched(&[NOT_DEPLOYED, "the migrate job failed", "exit code 1", "last lines of the migrate job", "contains null values"])
         }
         Fault::RollbackFails => Expected {
             outcome: "stuck",

@@ -4,6 +4,7 @@ mod annotations;
 pub mod document;
 mod samples;
 mod summary;
+mod words;
 
 use samples::endings::all;
 use serde_json::Value;
@@ -49,7 +50,7 @@ fn every_text_that_may_be_foreign_passes_the_redactor() {
             Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
         }
     }
-    let ours = ["/mode", "/outcome", "/began", "/services/outcome", "/services/before/was", "/timeline/sign"];
+    let ours = ["/mode", "/outcome", "/began", "/services/outcome", "/services/before/was", "/timeline/sign", "/services/jobs/ended"];
     for (name, entries, early) in all() {
         let report = Report::of(&entries, early.as_ref()).redacted(&|_| "***".to_owned());
         for (at, text) in texts(&serde_json::to_value(report).unwrap(), "") {

@@ -1,8 +1,8 @@
 //! The first lines: the outcome in a sentence, how it stands now, why, and what to do. People in a hurry read no further.
 //! And the small print at the end: whose run it was.
 
-use crate::report::phrase::{count, named, names, prefixed, span, unprefixed};
-use crate::report::{Ending, Report, Service, Trouble, headline};
+use crate::report::phrase::{count, names, prefixed, span, unprefixed};
+use crate::report::{Ending, Report, Trouble, advice, headline};
 
 use super::address::{link, repository};
 use super::{code, first_line, nothing_begun, phrase, prose, short, standing, trouble, words};
@@ -16,7 +16,7 @@ pub(super) fn head(report: &Report) -> String {
         (false, None) => {
             let now = rehearsed(report).or_else(|| now(report)).map(|told| ("Now", told));
             let back = not_put_back(report).map(|told| ("Not put back", told));
-            vec![now, why(report).map(|told| ("Why", told)), back, to_do(report).map(|told| ("Do", told))]
+            vec![now, why(report).map(|told| ("Why", told)), back, advice::to_do(report).map(|told| ("Do", phrase(&told)))]
         }
     };
     let lines: Vec<String> = lines.into_iter().flatten().map(|(label, told)| format!("**{label}**: {told}")).collect();
@@ -48,7 +48,7 @@ fn now(report: &Report) -> Option<String> {
 /// The first failure and its nearest reason.
 fn why(report: &Report) -> Option<String> {
     let Some((service, trouble)) = headline::cause(report) else {
-        return without_failure(report);
+        return advice::without_failure(report).map(|told| phrase(&told));
     };
     let what = match service {
         Some(service) if report.services.len() > 1 => prefixed(&trouble.what, &service.name),
@@ -66,19 +66,6 @@ fn nearest(trouble: &Trouble) -> String {
     trouble.why.first().map(|why| format!(" – {}", prose(first_line(why)))).unwrap_or_default()
 }
 
-/// Why a run came to no good end although nothing failed.
-fn without_failure(report: &Report) -> Option<String> {
-    if let Some(by) = &report.interrupted {
-        return Some(format!("the run was interrupted ({}) before everything was proven", words(by)));
-    }
-    let other = report.services.iter().find_map(|service| service.superseded_by.as_deref());
-    match (other, report.taken_over) {
-        (Some(other), _) => Some(format!("somebody deployed {} in the meantime", phrase(&named(other)))),
-        (None, true) => Some("the step was lost (killed, crashed or out of time) before everything was proven".to_owned()),
-        (None, false) => None,
-    }
-}
-
 /// Why the way back failed too.
 fn not_put_back(report: &Report) -> Option<String> {
     let (service, trouble) = report.services.iter().find_map(|service| Some((service, service.rollback_failure.as_ref()?)))?;
@@ -89,40 +76,8 @@ fn not_put_back(report: &Report) -> Option<String> {
 pub(super) fn tells_all(report: &Report, trouble: &Trouble) -> bool {
     let is_line = |texts: &[String]| texts.len() <= 1 && texts.iter().all(|text| !text.contains('\n'));
     let is_cause = report.failure.is_none() && headline::cause(report).is_some_and(|(_, cause)| cause == trouble);
-    let told_what_to_do = trouble.fix.first().is_none_or(|fix| to_do(report) == Some(below(fix)));
+    let told_what_to_do = trouble.fix.first().is_none_or(|fix| advice::to_do(report) == Some(advice::below(fix)));
     is_cause && is_line(&trouble.why) && is_line(&trouble.fix) && told_what_to_do
-}
-
-fn to_do(report: &Report) -> Option<String> {
-    let subject = |wanted: fn(&Service) -> bool| {
-        let of: Vec<&str> = report.services.iter().filter(|service| wanted(service)).map(|service| service.name.as_str()).collect();
-        (!of.is_empty()).then(|| phrase(&names(&of)))
-    };
-    if let Some(left) = subject(|service| !service.by_hand.is_empty()) {
-        let or = if report.outcome == Ending::Failed { ", or deploy a release that works" } else { "" };
-        return Some(format!("put {left} back by hand, with the commands below{or}"));
-    }
-    if report.outcome == Ending::RollingBack && !report.taken_over {
-        return Some("wait for the post step of this job: it goes on, and tells how it ended".to_owned());
-    }
-    if let Some(open) = subject(|service| matches!(service.outcome, Ending::Stuck | Ending::Failed | Ending::RollingBack)) {
-        return Some(format!("look at {open} on the platform: nobody saw where it ended"));
-    }
-    match headline::cause(report) {
-        Some((_, trouble)) => trouble.fix.first().map(|fix| below(fix)),
-        None if report.outcome == Ending::Superseded => {
-            Some(format!("deploy one after the other: give the jobs one {} group", code("concurrency")))
-        }
-        None => Some("nothing is left to repair; run it again to deploy".to_owned()),
-    }
-}
-
-/// The first line of what to do; of a snippet its heading.
-fn below(fix: &str) -> String {
-    match first_line(fix).strip_suffix(':') {
-        Some(heading) => format!("{}, as below", prose(heading)),
-        None => prose(first_line(fix)),
-    }
 }
 
 /// Who, what and when, in small print.

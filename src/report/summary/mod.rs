@@ -57,6 +57,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
     sections.extend(story::story(report));
     sections.extend(trouble::troubles(report));
     sections.extend(standing::standing(report));
+    sections.extend(standing::last_resort(report));
     sections.push(section(Keep::Always, head::foot(report)));
     sections
 }
@@ -76,6 +77,7 @@ fn phrase(phrase: &Phrase) -> String {
         Part::Words(text) => spaced(&short(text)),
         Part::Name(text) => format!("**{}**", words(text)),
         Part::Code(text) => code(&short(text)),
+        Part::Prose(text) => prose(text),
     });
     parts.collect()
 }

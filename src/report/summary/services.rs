@@ -78,6 +78,7 @@ fn moved(service: &Service, looking: bool) -> String {
         }
         Ending::Untouched if service.before == Stood::Unknown => vec!["not looked at".to_owned()],
         Ending::Untouched => vec![format!("{} as before", is(&was))],
+        Ending::Failed if !service.touched => vec![format!("{} as before", is(&was))],
         Ending::Failed => vec![was, is(&new)],
         Ending::Stuck => vec![was, gone(&new), is("?")],
     };
@@ -88,6 +89,7 @@ fn moved(service: &Service, looking: bool) -> String {
 /// The image that was to serve.
 fn image(service: &Service) -> String {
     let tried = match service.outcome {
+        Ending::Failed if !service.touched => return String::new(),
         Ending::Live | Ending::Unchanged | Ending::Failed => "",
         Ending::RolledBack | Ending::RollingBack | Ending::Superseded | Ending::Stuck => "tried ",
         Ending::Untouched | Ending::Planned | Ending::Healthy | Ending::Unhealthy => return String::new(),

@@ -1,6 +1,6 @@
 //! How every service stands at the end, and the commands for what a person must put back.
 
-use crate::report::{Report, Service, headline};
+use crate::report::{Report, Service, advice, headline};
 
 use super::services::MANY;
 use super::{Keep, Section, code, fence, folded, phrase, prose, section, words};
@@ -10,15 +10,34 @@ const LONG: usize = 90;
 
 /// The commands that put back by hand what could not be, or was not, put back.
 pub(super) fn by_hand(report: &Report) -> Vec<Section> {
-    let left = report.services.iter().filter(|service| !service.by_hand.is_empty());
+    let left = report.services.iter().filter(|service| advice::first_resort(service));
     let told = left.map(|service| {
-        let to = service.before.revision().map_or_else(|| "what stood before".to_owned(), code);
         let why = service.kept.as_ref().map(|why| format!(" It was left as it is: {}.", prose(why))).unwrap_or_default();
-        let commands: Vec<String> = service.by_hand.iter().map(|command| over_lines(command)).collect();
-        let text = format!("**To put {} back on {to} by hand:**{why}\n\n{}\n", words(&service.name), fence(&commands));
-        section(Keep::Always, text)
+        format!("**To put {} back on {} by hand:**{why}\n\n{}\n", words(&service.name), before(service), commands(service))
     });
-    told.collect()
+    told.map(|text| section(Keep::Always, text)).collect()
+}
+
+/// The same where going back may do more harm than good: last of all, and with what must be looked at before.
+pub(super) fn last_resort(report: &Report) -> Vec<Section> {
+    let left = report.services.iter().filter(|service| advice::last_resort(service));
+    let told = left.map(|service| {
+        let (name, to) = (words(&service.name), before(service));
+        let warning = format!(
+            "⚠️ The migration of {name} has changed the database, or may have: {to} may fail on it, or damage what is in it. \
+             Type this only once you know that {to} works with the database as it is now."
+        );
+        format!("### The last resort: going back to {to}\n\n{warning}\n\n{}\n", commands(service))
+    });
+    told.map(|text| section(Keep::Always, text)).collect()
+}
+
+fn before(service: &Service) -> String {
+    service.before.revision().map_or_else(|| "what stood before".to_owned(), code)
+}
+
+fn commands(service: &Service) -> String {
+    fence(&service.by_hand.iter().map(|command| over_lines(command)).collect::<Vec<_>>())
 }
 
 /// A long command as a shell takes it over several lines; one with quotes is left alone.

@@ -64,19 +64,19 @@ fn the_first_lines_say_what_happened_how_it_stands_and_what_to_do() {
     Why: the new tasks do not stay up – 4 tasks ended the same way: container app exited with 1: the application reported an error
     Do: look at the last log lines below
 
-    🚨 web is stuck: web:41 could not be put back
-    Now: between web:41 and web:42: a person must look (last proven: web:41)
+    🚨 web is stuck: web:41 could not be put back; what serves now is not known, perhaps nothing
+    Now: neither web:41 nor web:42 is known to serve: it may serve nobody (last proven: web:41)
     Why: the new tasks do not stay up – 4 tasks ended the same way: container app exited with 1: the application reported an error
     Not put back: ECS refused to update the service – AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/deploy/run-1234567 is not authorized to perform: ecs:UpdateService
-    Do: put web back by hand, with the commands below
+    Do: put web back by hand now
     To put web back on web:41 by hand:
 
-    ⏳ web is being rolled back to web:41
-    Now: on its way back to web:41; the end was not seen (last proven: web:41)
-    Why: the run was interrupted (SIGINT) before everything was proven
+    ⏳ web is being rolled back to web:41; this step ended before that was done
+    Now: on its way back to web:41; nobody has seen it arrive yet (last proven: web:41)
+    Why: the run was interrupted (SIGINT) before it was done
     Do: wait for the post step of this job: it goes on, and tells how it ended
 
-    🔀 web was superseded: web:43 serves and was left alone
+    🔀 web was superseded: somebody else's web:43 serves and was left alone
     Now: web:43 (deployment ecs-svc/4411902837465) serves; left alone (last proven: web:41)
     Why: somebody deployed web:43 (deployment ecs-svc/4411902837465) in the meantime
     Do: deploy one after the other: give the jobs one concurrency group

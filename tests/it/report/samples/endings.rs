@@ -1,10 +1,10 @@
 //! Every way a run of one service can end, and the list of all samples.
 
 use serde_json::json;
-use touchdown::engine::record::{Entry, Event, Job, JobRollback, OnTrouble, Record};
-use touchdown::failure::{Failure, Kind};
+use touchdown::engine::record::{Asked, Entry, Event, Job, JobRollback, OnTrouble, Record};
+use touchdown::failure::{Evidence, Failure, Kind};
 use touchdown::health::Baseline;
-use touchdown::target::{Arrival, Before, Captured};
+use touchdown::target::{Arrival, Before, Captured, TaskHandle};
 use touchdown::values::RunId;
 
 use super::failures::{crash, denied};
@@ -29,6 +29,10 @@ pub fn all() -> Vec<(&'static str, Vec<Entry>, Option<Failure>)> {
         ("superseded", superseded()),
         ("left-as-asked", left_as_asked()),
         ("unsafe-migration", unsafe_migration()),
+        ("migration-failed", migration_failed(JobRollback::Safe)),
+        ("unsafe-migration-failed", unsafe_migration_failed()),
+        ("cancelled-in-migration", cancelled_in_migration()),
+        ("verify-waived", verify_waived()),
         ("stuck", stuck()),
         ("untouched", untouched()),
         ("post-took-over", post_took_over()),
@@ -66,10 +70,7 @@ pub fn unchanged() -> Sample {
 pub fn unproven() -> Sample {
     let sample = Sample::opened("deploy", vec![group(&[("web", &[])])], &["push", "verify"]);
     let sample = sample.captured("web", "web:41").prepared("web", "web:42", &["image: a → b"]).rolled_out("web", "web:42", 74.0);
-    sample
-        .after(0.1)
-        .event("web", Event::Verified { proof: vec!["not verified: skip-verify".into(), "2 of 2 tasks run web:42".into()] })
-        .committed(0)
+    sample.after(0.1).event("web", Event::Verified { proof: vec!["2 of 2 tasks run web:42".into()], asked: Asked::Nothing }).committed(0)
 }
 
 pub fn begun() -> Sample {
@@ -164,7 +165,7 @@ fn first_deploy_taken_back() -> Sample {
     let sample = sample.prepared("web", "web:1", &["image: nothing → web"]).event("web", Event::ApplyStarted).after(61.0);
     let (failure, evidence) = crash();
     let sample = sample.failed("web", failure, &evidence).event("web", Event::UndoStarted).after(12.0);
-    sample.event("web", Event::RolledBack { proof: vec!["no service, as before the run".into()] })
+    sample.event("web", Event::RolledBack { proof: vec!["no service, as before the run".into()], asked: Asked::Health })
 }
 
 fn waived() -> Sample {
@@ -173,9 +174,9 @@ fn waived() -> Sample {
         *present = settings(&json!({ "waived": "a queue worker: it listens to nobody" }));
     }
     let sample = sample.rolled_out("web", "web:42", 74.0).after(0.4);
-    sample
-        .event("web", Event::Verified { proof: vec!["2 of 2 tasks run web:42".into(), "2 running with sha256:5f2b7a9c4e1d".into()] })
-        .committed(0)
+    let proof = vec!["2 of 2 tasks run web:42".into(), "2 running with sha256:5f2b7a9c4e1d".into()];
+    let asked = Asked::Waived { reason: "a queue worker: it listens to nobody".into() };
+    sample.event("web", Event::Verified { proof, asked }).committed(0)
 }
 
 fn rehearsal() -> Sample {
@@ -194,7 +195,38 @@ fn cancelled_early() -> Sample {
     Sample::web().captured("web", "web:41").record(Record::Interrupted { by: "SIGTERM".into() })
 }
 
-fn unsafe_migration() -> Sample {
+fn migrating(rollback: JobRollback) -> Sample {
+    let sample = Sample::web().captured("web", "web:41").prepared("web", "web:42", &["image: v1.2.9 → v1.3.0"]);
+    let sample = sample.event("web", Event::JobStarted { job: Job::Migrate, rollback }).after(0.8);
+    let handle = TaskHandle("arn:aws:ecs:eu-west-1:123456789012:task/production/0f3c9a1b2d4e".into());
+    sample.event("web", Event::JobRunning { job: Job::Migrate, handle }).after(12.4)
+}
+
+pub fn migration_failed(rollback: JobRollback) -> Sample {
+    let failure = Failure::new(Kind::Unhealthy, "web: the migrate job failed")
+        .why("task 0f3c9a1b: essential container app exited with exit code 1 (an error of the application)")
+        .fix("correct the job and run again: nothing of the new release serves");
+    let lines = ["ALTER TABLE orders ADD COLUMN total numeric", "ERROR: column \"total\" contains null values"].map(str::to_owned);
+    let evidence = Evidence { title: "last lines of the migrate job".into(), lines: lines.into() };
+    migrating(rollback).failed("web", failure, &[evidence])
+}
+
+fn unsafe_migration_failed() -> Sample {
+    let why = "an unsafe migration has begun: the old release may not run on the new schema".to_owned();
+    migration_failed(JobRollback::Unsafe).event("web", Event::Kept { why, by_hand: by_hand() })
+}
+
+fn cancelled_in_migration() -> Sample {
+    migrating(JobRollback::Safe).record(Record::Interrupted { by: "SIGINT".into() })
+}
+
+fn verify_waived() -> Sample {
+    let sample = Sample::opened("verify", vec![group(&[("web", &[])])], &[]).captured("web", "web:41");
+    let asked = Asked::Waived { reason: "a queue worker: it listens to nobody".into() };
+    sample.event("web", Event::Verified { proof: Vec::new(), asked })
+}
+
+pub fn unsafe_migration() -> Sample {
     let sample = Sample::web().captured("web", "web:41").prepared("web", "web:42", &["image: v1.2.9 → v1.3.0"]);
     let sample = sample.event("web", Event::JobStarted { job: Job::Migrate, rollback: JobRollback::Unsafe }).after(9.0);
     let sample = sample.event("web", Event::JobEnded { job: Job::Migrate, tail: vec!["1 migration applied".into()] });

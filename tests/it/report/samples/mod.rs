@@ -2,11 +2,11 @@
 
 pub mod endings;
 mod failures;
-mod several;
+pub mod several;
 
 use serde_json::{Value, json};
 use touchdown::clock::Timestamp;
-use touchdown::engine::record::{Entry, Event, FORMAT, GroupPlan, MemberPlan, OnTrouble, Opening, Origin, Record};
+use touchdown::engine::record::{Asked, Entry, Event, FORMAT, GroupPlan, MemberPlan, OnTrouble, Opening, Origin, Record};
 use touchdown::failure::{Evidence, Failure};
 use touchdown::health::Baseline;
 use touchdown::target::{Arrival, Before, Captured, Mark, Prepared};
@@ -121,7 +121,7 @@ impl Sample {
             format!("2 of 2 tasks run {revision}"),
             "2 running with sha256:5f2b7a9c4e1d".into(),
         ];
-        self.after(2.6).event(name, Event::Verified { proof })
+        self.after(2.6).event(name, Event::Verified { proof, asked: Asked::Health })
     }
 
     pub fn committed(self, group: u16) -> Self {
@@ -150,7 +150,7 @@ impl Sample {
             "3 consecutive healthy answers over 2.3 s (95 % within 38 ms)".into(),
             "version 8d1e4f7, as before the deploy".into(),
         ];
-        self.undoing(name, revision).after(41.0).event(name, Event::RolledBack { proof })
+        self.undoing(name, revision).after(41.0).event(name, Event::RolledBack { proof, asked: Asked::Health })
     }
 
     pub fn undoing(self, name: &str, revision: &str) -> Self {

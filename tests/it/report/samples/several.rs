@@ -18,6 +18,7 @@ pub fn all() -> Vec<(&'static str, Sample)> {
         ("group-mixed", group_mixed()),
         ("group-stuck", group_stuck()),
         ("group-cancelled", group_cancelled()),
+        ("one-live-one-back", one_live_one_back()),
         ("twenty", twenty()),
         ("hundred", hundred()),
         ("long-names", long_names()),
@@ -119,6 +120,14 @@ fn group_cancelled() -> Sample {
     let sample = four().went_well("db-proxy", "db-proxy:3", "db-proxy:4").captured("api", "api:7");
     let sample = sample.prepared("api", "api:8", &["image: a → b"]).event("api", Event::ApplyStarted).after(4.0);
     sample.record(Record::Interrupted { by: "SIGINT".into() }).undoing("api", "api:7").undoing("db-proxy", "db-proxy:3")
+}
+
+pub fn one_live_one_back() -> Sample {
+    let sample = Sample::opened("deploy", vec![group(&[("web", &[])]), group(&[("api", &[])])], &[]);
+    let sample = sample.went_well("api", "api:7", "api:8").committed(1).captured("web", "web:41");
+    let (failure, evidence) = crash();
+    let sample = sample.prepared("web", "web:42", &["image: v1.2.9 → v1.3.0"]).event("web", Event::ApplyStarted).after(38.0);
+    sample.failed("web", failure, &evidence).rolled_back("web", "web:41")
 }
 
 fn twenty() -> Sample {
