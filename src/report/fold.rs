@@ -330,9 +330,9 @@ fn serving(outcome: Ending, revision: Option<&str>, before: &Stood, (folded, tol
 
 fn known_good(outcome: Ending, revision: Option<&str>, folded: &Folded, told: &Told) -> Option<String> {
     let captured = folded.captured.as_ref();
-    let marked = captured.and_then(|captured| match &captured.mark {
+    let marked = captured.and_then(|captured| match captured.mark.as_deref() {
         Some(Mark::Proven { revision }) => Some(revision.clone()),
-        Some(Mark::Open { .. }) | None => None,
+        Some(Mark::Open { .. } | Mark::Closed { .. }) | None => None,
     });
     let was_healthy = !matches!(folded.baseline, Some(Baseline::Unhealthy { .. }));
     match outcome {
