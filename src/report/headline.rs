@@ -72,8 +72,8 @@ fn alone(service: &Service, mode: &str) -> Phrase {
         (Ending::Untouched, Stood::Running { .. }) => name().and(" was not touched: ").code(was).and(" serves as before"),
         (Ending::Untouched, _) => name().and(" was not touched"),
         (Ending::Failed, _) if goes_forward(service) => {
-            let left = name().and(" failed after its migration: ").code(new).and(" was left in place, as ");
-            left.code(was).and(" may not work with the changed database")
+            let left = name().and(" failed after its migration changed the database: ").code(new).and(" was left in place, as ");
+            left.code(was).and(" may not work with the database any more")
         }
         (Ending::Failed, _) if service.failure.is_some() => name().and(" failed: ").code(new).and(" was left in place, not proven"),
         (Ending::Failed, _) => name().and(" was left on ").code(new).and(", not proven"),
@@ -124,7 +124,7 @@ fn ended(end: JobEnd) -> &'static str {
         JobEnd::Failed => "failed",
         JobEnd::Stopped => "was stopped before its end",
         JobEnd::NotStarted => "could not be started",
-        JobEnd::Unseen => "was not seen to its end",
+        JobEnd::Unseen => "was not seen to end",
     }
 }
 
@@ -135,7 +135,7 @@ pub(super) fn migration(service: &Service) -> Option<&Job> {
 
 /// Whether going back may do more harm than good: what stood before may not work with the changed database.
 pub(super) fn goes_forward(service: &Service) -> bool {
-    service.kept.is_some() && migration(service).is_some_and(|job| !job.old_release_can_run)
+    service.outcome == Ending::Failed && migration(service).is_some_and(|job| !job.old_release_can_run)
 }
 
 /// Several services: those that need a person most first.
@@ -151,7 +151,7 @@ fn together(services: &[Service], mode: &str) -> Phrase {
         phrase = if ending == Ending::Planned {
             phrase.then(planned(&of))
         } else {
-            phrase.then(subject(&of)).and(format!(" {}", predicate(ending, &of, mode)))
+            phrase.then(subject(&of)).then(predicate(ending, &of, mode))
         };
     }
     phrase
@@ -173,18 +173,22 @@ fn planned(of: &[&Service]) -> Phrase {
     }
 }
 
-fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
+fn predicate(ending: Ending, of: &[&Service], mode: &str) -> Phrase {
     let (is, was) = if of.len() == 1 { ("is", "was") } else { ("are", "were") };
-    let to = |revision: Option<&str>, word: &str| revision.filter(|_| of.len() == 1).map(|to| format!(" {word} {to}")).unwrap_or_default();
+    let to = |words: String, revision: Option<&str>| match revision.filter(|_| of.len() == 1) {
+        Some(revision) => Phrase::words(format!(" {words} ")).code(revision),
+        None => Phrase::words(format!(" {}", words.rsplit_once(' ').map_or("", |(words, _)| words))),
+    };
     let unproven = of.iter().filter(|service| service.unproven.is_some()).count();
     let proven = match (unproven, of.len()) {
         (0, _) => ", proven".to_owned(),
         (1, 1) => ", not proven".to_owned(),
         (unproven, all) => format!(", {unproven} of {all} not proven"),
     };
-    match ending {
+    let first = of.first();
+    let words = match ending {
         Ending::Live if mode == "rollback" => format!("{is} back on an earlier release{proven}"),
-        Ending::Live => format!("{is} live{}{proven}", to(of[0].revision.as_deref(), "on")),
+        Ending::Live => return to(format!("{is} live on"), first.and_then(|one| one.revision.as_deref())).and(proven),
         Ending::Unchanged if mode == "history" => {
             format!("have {}", count(of.iter().map(|service| service.releases.len()).sum(), "release"))
         }
@@ -193,13 +197,14 @@ fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
         Ending::Healthy => format!("{is} healthy"),
         Ending::Unhealthy => format!("{is} not healthy"),
         Ending::Untouched => format!("{was} not touched{}", migrations(of)),
-        Ending::RolledBack => format!("{was} rolled back{}{proven}", to(of[0].before.revision(), "to")),
+        Ending::RolledBack => return to(format!("{was} rolled back to"), first.and_then(|one| one.before.revision())).and(proven),
         Ending::Superseded => format!("{was} superseded by somebody else's deployment and left alone"),
-        Ending::RollingBack => format!("{is} being rolled back; this step ended before that was done"),
+        Ending::RollingBack => format!("{is} being rolled back (not done when this step ended)"),
         Ending::Failed if of.iter().any(|service| service.touched) => format!("failed and {was} left in place, not proven"),
         Ending::Failed => format!("{was} not deployed{}", migrations(of)),
-        Ending::Stuck => format!("{is} stuck: not put back; what serves now is not known, perhaps nothing"),
-    }
+        Ending::Stuck => format!("{is} stuck (not put back; what serves now is not known, perhaps nothing)"),
+    };
+    Phrase::words(format!(" {words}"))
 }
 
 /// That what was not touched has a database that may have been.

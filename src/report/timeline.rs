@@ -88,7 +88,7 @@ fn of_run(record: &Record, state: &State) -> Option<Told> {
             let what = if state.services.len() == 1 {
                 "committed: from here on it stays".to_owned()
             } else {
-                format!("committed: {}", names(&members))
+                format!("committed: from here on {} {}", names(&members), if members.len() == 1 { "stays" } else { "stay" })
             };
             Some(told(Sign::Good, what))
         }
