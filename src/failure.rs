@@ -58,6 +58,9 @@ pub struct Failure {
     /// Folded-away material.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// Certain: what failed has changed nothing. A lost answer is never that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
 }
 
 impl Evidence {
@@ -70,7 +73,7 @@ impl Evidence {
 impl Failure {
     /// A failure of `kind` that says `what`.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), why: Vec::new(), fix: Vec::new(), evidence: Vec::new() }
+        Self { kind, what: what.into(), why: Vec::new(), fix: Vec::new(), evidence: Vec::new(), unchanged: false }
     }
 
     /// The user's settings are wrong.
@@ -95,6 +98,12 @@ impl Failure {
     pub fn fix(mut self, remedy: impl Into<String>) -> Self {
         self.fix.push(remedy.into());
         self
+    }
+
+    /// Says that what failed has certainly changed nothing.
+    #[must_use]
+    pub fn unchanged(self) -> Self {
+        Self { unchanged: true, ..self }
     }
 
     /// Adds material to fold away.

@@ -6,6 +6,8 @@ use regex_lite::RegexBuilder;
 
 use crate::health::{HealthAt, HealthSettings, Smoke, StatusSet, VersionAt, VersionIs, VersionRule};
 
+use crate::http::lookup::forbidden;
+
 use super::reader::Reader;
 
 /// The compiled size to which the probe holds a pattern too.
@@ -172,6 +174,14 @@ pub(super) fn is_header(name: &str) -> bool {
     http::HeaderName::from_bytes(name.as_bytes()).is_ok()
 }
 
+fn is_forbidden(host: &url::Host<&str>) -> bool {
+    match host {
+        url::Host::Ipv4(address) => forbidden((*address).into()),
+        url::Host::Ipv6(address) => forbidden((*address).into()),
+        url::Host::Domain(_) => false,
+    }
+}
+
 fn address(text: &str) -> Result<(), (&'static str, &'static str)> {
     match url::Url::parse(text) {
         Ok(url) if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() => {
@@ -179,6 +189,9 @@ fn address(text: &str) -> Result<(), (&'static str, &'static str)> {
         }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             Err(("holds a name or a password", "leave them away: the address stands in logs and in the summary"))
+        }
+        Ok(url) if url.host().is_some_and(|host| is_forbidden(&host)) => {
+            Err(("is a link-local or metadata address, behind which credentials lie", "write an address the service answers at"))
         }
         Ok(_) => Ok(()),
         Err(_) => Err(("is no address", "write https://…")),

@@ -106,8 +106,8 @@ impl Reader<'_> {
             region,
             cluster: self.text("cluster").unwrap_or_else(default_cluster),
             task_definition: self.text("task-definition"),
-            cpu: self.text("cpu"),
-            memory: self.text("memory"),
+            cpu: self.size("cpu", "vCPU", "write 256 or .25 vCPU"),
+            memory: self.size("memory", "GB", "write 512 (MiB) or 1 GB"),
             desired_count: self.some_number("desired-count"),
             force: self.flag("force"),
             wait_until: self.choice(
@@ -115,6 +115,21 @@ impl Reader<'_> {
                 [("completed", WaitUntil::Completed), ("production-traffic", WaitUntil::ProductionTraffic), ("bake", WaitUntil::Bake)],
             ),
         })
+    }
+
+    /// A size as ECS writes it: a number, or one with its unit.
+    fn size(&mut self, name: &str, unit: &str, write: &str) -> Option<String> {
+        let text = self.text(name)?;
+        let whole = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let (number, with_unit) = match text.len().checked_sub(unit.len()).and_then(|at| text.split_at_checked(at)) {
+            Some((number, end)) if end.eq_ignore_ascii_case(unit) => (number.trim_end(), true),
+            _ => (text.as_str(), false),
+        };
+        let sound = if with_unit { number.parse::<f64>().is_ok_and(|number| number.is_finite() && number > 0.0) } else { whole(number) };
+        if !sound {
+            self.wrong(name, format!("is {text:?}, no size"), write);
+        }
+        Some(text)
     }
 
     fn traffic(&mut self) -> (Vec<Share>, std::time::Duration) {
@@ -152,6 +167,10 @@ impl Reader<'_> {
         let both: Vec<String> = self.pairs("env").into_iter().map(|(name, _)| name).filter(|name| secrets.contains_key(name)).collect();
         for name in both {
             self.wrong("secrets", format!("and env both set {name}"), "keep one of them");
+        }
+        for name in secrets.iter().filter(|(_, reference)| !is_reference(reference)).map(|(name, _)| name) {
+            let write = "write the ARN of a secret or of a parameter, or the parameter's name; a secret's value has no place here";
+            self.wrong("secrets", format!("sets {name} to what is no reference"), write);
         }
         secrets
     }
@@ -223,6 +242,18 @@ impl Reader<'_> {
             _ => words(&self.text(name)?),
         };
         Some(words).filter(|words| !words.is_empty())
+    }
+}
+
+/// Whether `text` can be the `valueFrom` of an ECS secret: an ARN of Secrets Manager or of the parameter store, or a parameter's name.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Secret.html> (2026-11)
+fn is_reference(text: &str) -> bool {
+    let arn: Vec<&str> = text.splitn(6, ':').collect();
+    match arn.as_slice() {
+        ["arn", _, "secretsmanager", _, _, rest] => rest.starts_with("secret:"),
+        ["arn", _, "ssm", _, _, rest] => rest.starts_with("parameter"),
+        ["arn", ..] => false,
+        _ => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte)),
     }
 }
 

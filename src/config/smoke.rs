@@ -10,6 +10,8 @@ use super::yaml::{Field, Kind, Node};
 
 /// The most requests.
 const MOST: usize = 100;
+/// What a request may be sent as.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// What a request in the file may have.
 pub(crate) const KEYS: [&str; 9] = ["name", "method", "path", "headers", "send", "status", "body", "json", "max-latency"];
 
@@ -99,7 +101,7 @@ impl Reading<'_> {
             "name" => smoke.name = self.text(key, node),
             "method" => {
                 smoke.method = self.text(key, node);
-                self.must(is_method(&smoke.method), key, "is no method", "write GET, POST, …");
+                self.must(is_method(&smoke.method), key, "is no method", &format!("write one of {}", METHODS.join(", ")));
             }
             "path" => {
                 smoke.path = self.text(key, node);
@@ -194,5 +196,5 @@ fn usual() -> Option<StatusSet> {
 }
 
 fn is_method(text: &str) -> bool {
-    (3..=7).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase())
+    METHODS.contains(&text)
 }

@@ -40,7 +40,7 @@ impl Activity {
             Activity::Forward(
                 Need::Capture | Need::FollowJob(..) | Need::Prepare | Need::Settle | Need::Verify | Need::Watch | Need::Nothing,
             )
-            | Activity::Back(Back::Follow(_) | Back::FollowJob(..) | Back::Keep | Back::Nothing)
+            | Activity::Back(Back::Follow(_) | Back::FindJob(_) | Back::FollowJob(..) | Back::Keep | Back::Nothing)
             | Activity::Repair
             | Activity::Recheck
             | Activity::Close
@@ -66,6 +66,7 @@ impl Activity {
             }
             Activity::Back(Back::Undo) => back::undo(&member, &tools, &service).await,
             Activity::Back(Back::Follow(release)) => back::follow(&member, &tools, &service, release).await,
+            Activity::Back(Back::FindJob(job)) => back::find_job(&member, &tools, job).await,
             Activity::Back(Back::FollowJob(job, handle)) => back::follow_job(&member, &tools, job, handle).await,
             Activity::Back(Back::Keep | Back::Nothing) => Ok(Vec::new()),
         }

@@ -17,6 +17,10 @@ use super::narrate::job_name;
 use super::record::{Asked, Event, Job};
 use super::service::Service;
 
+/// How long the request that starts a job may be under way.
+const UNDER_WAY: Duration = Duration::from_secs(20);
+/// Pause between two looks for a job.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long an undo is tried again after transient failures.
 const INSIST: Duration = Duration::from_secs(90);
 
@@ -61,6 +65,28 @@ pub(crate) async fn follow(member: &Member, tools: &Tools, service: &Service, un
         }
         Err(failure) => vec![failed(member, &captured.before, failure)],
     })
+}
+
+/// Looks for a job whose start was not answered. It did not begin where none is found once its request must have arrived.
+pub(crate) async fn find_job(member: &Member, tools: &Tools, job: Job) -> Ended {
+    let Some(runner) = member.target.clone().runs_task() else {
+        return Ok(vec![Event::Failed { failure: Failure::bug("a job was asked of a platform that runs none") }]);
+    };
+    let (token, until) = (member.token(job), tools.pace.now().plus(tools.pace.longest(UNDER_WAY)));
+    loop {
+        match tools.pace.insist(INSIST, || runner.find(token.clone())).await {
+            Ok(Some(handle)) => return Ok(vec![Event::JobRunning { job, handle }]),
+            Ok(None) if tools.pace.now() > until => return Ok(vec![Event::JobNotBegun { job }]),
+            Ok(None) => tools.pace.pause(LOOK).await?,
+            Err(failure) => {
+                let why = format!("whether its {} job runs cannot be told: {}", job_name(job), failure.what);
+                let by_hand = runner.by_hand(&token);
+                // The look changed nothing; what it looked for may have.
+                let failure = Failure { unchanged: false, ..failure };
+                return Ok(vec![Event::Failed { failure }, Event::Kept { why, by_hand }]);
+            }
+        }
+    }
 }
 
 /// Sees a job that a cancelled run left behind to its end, or stops it where the settings ask for that.

@@ -118,18 +118,12 @@ pub(crate) async fn start_job(member: &Member, tools: &Tools, service: &Service,
         what: plan.what.clone(),
         release: service.prepared.as_ref().filter(|_| job == Job::Migrate).map(|prepared| prepared.release.clone()),
         before: service.captured.as_ref().map_or(Before::Absent, |captured| captured.before.clone()),
-        token: token(member, job),
+        token: member.token(job),
     };
     Ok(match tools.pace.insist(INSIST, || runner.start(order.clone())).await {
         Ok(handle) => vec![Event::JobRunning { job, handle }],
         Err(failure) => vec![Event::Failed { failure }],
     })
-}
-
-fn token(member: &Member, job: Job) -> String {
-    let whole = format!("{}/{}/{}/{}/{job:?}", member.run.id, member.run.attempt, member.nonce, member.name);
-    let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
-    digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Sees a job to its end, with its lines in the log.
@@ -255,7 +249,11 @@ pub(crate) async fn broken(member: &Member, release: &Opaque, failure: Failure) 
     if let Some(gatherer) = member.target.clone().evidence()
         && let Ok(found) = tokio::time::timeout(EVIDENCE, gatherer.gather(release.clone())).await
     {
-        failure.evidence.extend(found);
+        failure.evidence.extend(found.evidence);
+        // Whatever else ended it told its own remedies.
+        if failure.kind == Kind::TimedOut {
+            failure.fix = [found.remedies, failure.fix].concat();
+        }
     }
     told(failure)
 }

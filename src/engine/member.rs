@@ -99,6 +99,13 @@ impl Member {
         Wants { before: self.before.is_some(), migrate: self.migrate.is_some(), steps: self.target.steps(&self.shares) }
     }
 
+    /// The token `job` is started with and found again by: the same in main and in post of one step, and of no other.
+    pub(crate) fn token(&self, job: Job) -> String {
+        let whole = format!("{}/{}/{}/{}/{job:?}", self.run.id, self.run.attempt, self.nonce, self.name);
+        let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
+        digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The plan of `job`, which the settings ask for.
     pub(crate) fn job(&self, job: Job) -> Option<&JobPlan> {
         match job {

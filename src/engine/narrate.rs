@@ -26,6 +26,7 @@ fn of_event(event: &Event) -> Option<String> {
         Event::Captured { captured, baseline } => found(captured, baseline),
         Event::JobStarted { job, .. } => format!("starting the {} job", job_name(*job)),
         Event::JobRunning { job, handle } => format!("the {} job runs as {}", job_name(*job), handle.0),
+        Event::JobNotBegun { job } => format!("the {} job was never begun", job_name(*job)),
         Event::JobEnded { job, .. } => format!("the {} job ended well", job_name(*job)),
         Event::Prepared { prepared } if prepared.changes.is_empty() => format!("nothing differs from {}", prepared.revision),
         Event::Prepared { prepared } => format!("{} is ready: {}", prepared.revision, prepared.changes.join(", ")),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 
 /// A verb that fails for the moment is called at least so often.
 const TRIES: u32 = 3;
@@ -32,6 +32,11 @@ impl Pace {
         self.clock.now()
     }
 
+    /// How long a request may be under way that was granted `duration`.
+    pub(crate) fn longest(&self, duration: Duration) -> Duration {
+        self.clock.longest(duration)
+    }
+
     /// Waits `duration`, give or take a tenth, so that parallel services do not ask in step.
     pub(crate) async fn pause(&self, duration: Duration) -> Result<(), Halted> {
         let mut halt = self.halt.clone();
@@ -51,16 +56,20 @@ impl Pace {
     }
 
     /// Calls `verb` again while its failure is transient, for about `patience`, and at least three times however slow it is;
-    /// verbs look before they write.
+    /// verbs look before they write. A failure says that nothing was changed only where every call before it did, too.
     pub(crate) async fn insist<T, F: Future<Output = Result<T>>>(&self, patience: Duration, mut verb: impl FnMut() -> F) -> Result<T> {
         let until = self.now().plus(patience);
         let mut delay = Duration::from_millis(500);
-        let mut tries = 0;
+        let (mut tries, mut unchanged) = (0, true);
         loop {
             let failure = match verb().await {
-                Err(failure) if failure.kind == Kind::Transient => failure,
-                ended => return ended,
+                Ok(done) => return Ok(done),
+                Err(failure) => Failure { unchanged: failure.unchanged && unchanged, ..failure },
             };
+            unchanged = failure.unchanged;
+            if failure.kind != Kind::Transient {
+                return Err(failure);
+            }
             tries += 1;
             let over = tries >= TRIES && self.now().plus(delay) > until;
             if over || self.pause(delay).await == Err(Halted) {

@@ -207,6 +207,11 @@ pub enum Event {
         /// The platform's name of it.
         handle: TaskHandle,
     },
+    /// The platform has none: its request never arrived.
+    JobNotBegun {
+        /// Which.
+        job: Job,
+    },
     /// It ended well.
     JobEnded {
         /// Which.

@@ -262,8 +262,7 @@ impl Run {
             },
             Verdict::Commit if !self.rechecked.contains(name) => Some(Activity::Recheck),
             Verdict::Unwind => self.next_back(group, name, member),
-            Verdict::Leave if service.keep() == Back::Keep => Some(Activity::Back(Back::Keep)),
-            Verdict::Leave => self.close(name, service),
+            Verdict::Leave => self.next_left(name, service),
             Verdict::Committed if !self.finished.contains(&group) && !self.tidied.contains(name) && !self.interrupted => {
                 Some(Activity::Finish)
             }
@@ -279,8 +278,18 @@ impl Run {
         match service.backward() {
             Back::Nothing => self.close(name, service),
             Back::Undo if self.interrupted && member.target.undo_cost() == UndoCost::Several => None,
-            Back::Follow(_) | Back::FollowJob(..) if self.interrupted => None,
+            Back::Follow(_) | Back::FindJob(_) | Back::FollowJob(..) if self.interrupted => None,
             back => Some(Activity::Back(back)),
+        }
+    }
+
+    /// What is left as it is: but a job is never left alone, its own `on-cancel` decides about it.
+    fn next_left(&self, name: &ServiceName, service: &Service) -> Option<Activity> {
+        match (service.backward(), service.keep()) {
+            (Back::FindJob(_) | Back::FollowJob(..), _) if self.interrupted => None,
+            (job @ (Back::FindJob(_) | Back::FollowJob(..)), _) => Some(Activity::Back(job)),
+            (_, Back::Keep) => Some(Activity::Back(Back::Keep)),
+            _ => self.close(name, service),
         }
     }
 

@@ -129,6 +129,8 @@ pub enum Back {
     Undo,
     /// See it arrive and prove it; `None`: the platform points there already.
     Follow(Option<Opaque>),
+    /// Look whether a job began whose start was not answered.
+    FindJob(Job),
     /// See a job to its end first: it must not be left alone.
     FollowJob(Job, TaskHandle),
     /// It must stay as it is: say so, with the commands.
@@ -154,6 +156,7 @@ impl Service {
                 self.phase = Phase::JobStarted(*job);
             }
             Event::JobRunning { job, handle } => self.phase = Phase::JobRunning(*job, handle.clone()),
+            Event::JobNotBegun { job } => self.job_not_begun(*job),
             Event::JobEnded { job, .. } => self.job_ended(*job),
             Event::Prepared { prepared } => {
                 self.prepared = Some(prepared.clone());
@@ -223,16 +226,37 @@ impl Service {
 
     fn job_ended(&mut self, job: Job) {
         self.jobs_done.push(job);
-        self.phase = match (&self.failure, job) {
+        self.phase = self.without(job);
+    }
+
+    fn job_not_begun(&mut self, job: Job) {
+        if job == Job::Migrate {
+            self.rollback = JobRollback::Safe;
+        }
+        self.phase = self.without(job);
+    }
+
+    /// Where it stands when `job` does not run.
+    fn without(&self, job: Job) -> Phase {
+        match (&self.failure, job) {
             (Some(_), _) => Phase::Failed,
             (None, Job::Before) => Phase::Captured,
             (None, Job::Migrate) => Phase::Prepared,
-        };
+        }
     }
 
     fn failed(&mut self, failure: &Failure) {
         self.failure.get_or_insert_with(|| failure.clone());
-        self.phase = Phase::Failed;
+        match self.phase {
+            Phase::JobStarted(job) if failure.unchanged => self.job_not_begun(job),
+            // The request may have arrived all the same: it is looked for.
+            Phase::JobStarted(_) => {}
+            Phase::Applying if failure.unchanged => {
+                self.touched = None;
+                self.phase = Phase::Failed;
+            }
+            _ => self.phase = Phase::Failed,
+        }
     }
 
     /// Whether what was asked for serves already.
@@ -274,11 +298,17 @@ impl Service {
             Phase::RolledBack | Phase::RollbackFailed | Phase::Superseded => Back::Nothing,
             Phase::UndoBegun => Back::Follow(self.undo.clone()),
             Phase::Undone => Back::Follow(None),
+            Phase::JobStarted(job) if self.kept.is_none() => Back::FindJob(*job),
             Phase::JobRunning(job, handle) => Back::FollowJob(*job, handle.clone()),
             _ if self.rollback == JobRollback::Unsafe => self.keep(),
             _ if self.touched.is_none() => Back::Nothing,
             _ => Back::Undo,
         }
+    }
+
+    /// Whether a job of it runs or may run.
+    pub fn has_job_open(&self) -> bool {
+        matches!(self.phase, Phase::JobStarted(_) | Phase::JobRunning(..))
     }
 
     /// What is left to do for a service that stays as it is.
@@ -306,6 +336,7 @@ impl Service {
             Phase::RolledBack => Outcome::RolledBack,
             Phase::RollbackFailed => Outcome::Stuck,
             Phase::Undoing | Phase::UndoBegun | Phase::Undone => Outcome::RollingBack,
+            Phase::JobStarted(_) => Outcome::Underway,
             _ if self.rollback == JobRollback::Unsafe || self.touched.is_some() => Outcome::Failed,
             _ => Outcome::Untouched,
         }

@@ -24,7 +24,7 @@ pub(super) async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, Vis
 }
 
 /// Addresses behind which a cloud keeps credentials for the machine that asks, unspecified ones, and the same as IPv4 inside IPv6.
-fn forbidden(address: IpAddr) -> bool {
+pub(crate) fn forbidden(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || v4.is_broadcast() || METADATA_V4.contains(&v4),
         IpAddr::V6(v6) => {

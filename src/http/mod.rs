@@ -5,7 +5,7 @@ pub mod aws;
 mod client;
 pub mod docker;
 mod line;
-mod lookup;
+pub(crate) mod lookup;
 mod proxy;
 mod visit;
 mod words;
@@ -319,8 +319,12 @@ impl NoAnswer {
     pub fn into_failure(self, what: impl Into<String>) -> Failure {
         use crate::failure::Kind;
         match self {
-            NoAnswer::NotSent(why) | NoAnswer::Lost(why) => Failure::new(Kind::Transient, what).why(why),
-            NoAnswer::Fenced => Failure::new(Kind::Cancelled, what).why("the post step has taken over: this run changes nothing any more"),
+            NoAnswer::Lost(why) => Failure::new(Kind::Transient, what).why(why),
+            NoAnswer::NotSent(why) => Failure::new(Kind::Transient, what).why(why).unchanged(),
+            NoAnswer::Fenced => {
+                let why = "the post step has taken over: this run changes nothing any more";
+                Failure::new(Kind::Cancelled, what).why(why).unchanged()
+            }
         }
     }
 }

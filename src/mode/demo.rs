@@ -26,7 +26,7 @@ pub(crate) async fn demo(surroundings: &Surroundings) -> u8 {
     for (title, file, fault) in [("a good release", "live", Fault::None), ("a release that crashes", "rolled-back", Fault::CrashOnStart)] {
         surroundings.log.line(&format!("\n== {title} =="));
         let journal = match plan() {
-            Ok(plan) => rehearse(surroundings, &plan, fault).await,
+            Ok(plan) => rehearse(surroundings, &plan, Some(fault.name())).await,
             Err(failure) => Err(failure),
         };
         statuses.push(match &journal {

@@ -22,7 +22,6 @@ use crate::runner::env::Env;
 use crate::runner::log::Log;
 use crate::runner::oidc::{Claims, Oidc};
 use crate::runner::signals::Stop;
-use crate::simulator::fault::Fault;
 
 use context::{Context, Fencing, Overrides, Surroundings};
 use recover::Recovered;
@@ -98,8 +97,7 @@ async fn jobs_environment(surroundings: &Surroundings) -> Result<Option<String>>
 
 async fn walk(surroundings: &Surroundings, plan: &Plan) -> Result<Journal> {
     if let Mode::Rehearse { fault } = &plan.mode {
-        let fault = fault.as_deref().map_or(Ok(Fault::None), Fault::parse)?;
-        return rehearse::rehearse(surroundings, plan, fault).await;
+        return rehearse::rehearse(surroundings, plan, fault.as_deref()).await;
     }
     let overrides = Overrides { aws: plan.aws_endpoints.clone(), hosts: plan.endpoints.clone() };
     let context = Context::new(surroundings.clone(), overrides, Fencing::Main)?;

@@ -168,7 +168,7 @@ fn note_undone(mut journal: Journal, failure: Failure) -> Result<Journal> {
     let changed: Vec<_> = state::fold(journal.entries())
         .services
         .into_iter()
-        .filter(|(_, service)| service.touched.is_some() && service.undo_started.is_none())
+        .filter(|(_, service)| service.undo_started.is_none() && (service.touched.is_some() || service.has_job_open()))
         .map(|(name, _)| name)
         .collect();
     for name in changed {
@@ -185,7 +185,9 @@ async fn members(context: &Context, entries: &[Entry], nonce: &str) -> Result<Ve
     let skipped = opening.is_some_and(|opening| opening.skipped.iter().any(|stage| stage == "verify"));
     let checks = if skipped { Checks::Skipped } else { Checks::Asked };
     let sessions = members::sign_in_again(context, &auth, &plans, nonce).await?;
-    plans.iter().map(|plan| members::member(context, plan, &sessions, Goal::WhatStoodBefore, checks)).collect()
+    // Main's nonce, by which its jobs and marks are known.
+    let own = |member: Member| Member { nonce: nonce.to_owned(), ..member };
+    plans.iter().map(|plan| members::member(context, plan, &sessions, Goal::WhatStoodBefore, checks).map(own)).collect()
 }
 
 fn planned(entries: &[Entry]) -> Vec<ServicePlan> {

@@ -1,6 +1,8 @@
 //! What a run came to, told once: the log's last block, one annotation, the summary, the outputs, the JSON report.
 //! All are renderings of one fold of the journal; every secret is taken out of it before anything is rendered.
 
+use std::path::PathBuf;
+
 use crate::engine::journal::Journal;
 use crate::engine::record::Entry;
 use crate::failure::Failure;
@@ -31,24 +33,28 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
     };
     let report = Report::of(entries, early).begun_by(&Origin::of(&surroundings.env)).redacted(&|text| surroundings.log.redact(text));
     surroundings.log.line(&text::block(&report));
-    let path = json::document(&report).ok().and_then(|document| report_file::write(&surroundings.env, &document).ok());
-    let path = path.map(|path| path.display().to_string()).unwrap_or_default();
     // At a terminal the block above has said it all.
     if surroundings.env.get("GITHUB_ACTIONS") == Some("true") {
         for annotation in annotations::annotations(&report) {
             surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
         }
-        write_files(surroundings, &report, &path);
+        write_files(surroundings, &report);
     }
     report.exit_status()
 }
 
-/// The runner's own files; where they cannot be written the log says why, and the outcome stands all the same.
-fn write_files(surroundings: &Surroundings, report: &Report, path: &str) {
+/// The runner's own files and the JSON report, which nobody at a terminal asked for; where they cannot be written the log says why, and the outcome stands all the same.
+fn write_files(surroundings: &Surroundings, report: &Report) {
+    let written =
+        json::document(report).map_err(std::io::Error::other).and_then(|document| report_file::write(&surroundings.env, &document));
+    let path = written.unwrap_or_else(|error| {
+        surroundings.log.annotate(Level::Warning, "there is no JSON report", &error.to_string());
+        PathBuf::new()
+    });
     if let Err(error) = summary_file::append(&surroundings.env, &summary::sections(report)) {
         surroundings.log.annotate(Level::Warning, "there is no job summary", &error.to_string());
     }
-    match output_file::write(&surroundings.env, &outputs::outputs(report, path)) {
+    match output_file::write(&surroundings.env, &outputs::outputs(report, &path.display().to_string())) {
         Ok(left_out) if left_out.is_empty() => {}
         Ok(left_out) => surroundings.log.annotate(Level::Warning, "outputs too long for the runner stay empty", &left_out.join(", ")),
         Err(error) => surroundings.log.annotate(Level::Warning, "there are no outputs", &error.to_string()),

@@ -165,6 +165,7 @@ impl Told {
             }
             Event::JobStarted { job, rollback } => self.job_started(*job, *rollback),
             Event::JobRunning { .. } => self.job_runs = true,
+            Event::JobNotBegun { .. } => self.job_ended(JobEnd::NotStarted),
             Event::JobEnded { .. } => self.job_ended(JobEnd::Well),
             Event::Failed { failure } => self.job_ended(end_of_job(failure.kind, self.job_runs)),
             Event::Superseded { by } => self.superseded_by = Some(by.clone()),

@@ -125,6 +125,7 @@ fn of_event(event: &Event, after: &Service, name: &ServiceName) -> Option<Told> 
         Event::Verified { proof, asked } => verified(asked).facts(proof),
         Event::Advanced { step } => told(Sign::Step, format!("{} % of the users reach it", step.share.0)),
         Event::Failed { failure } => told(Sign::Bad, unprefixed(&failure.what, &name.0)),
+        Event::JobNotBegun { job } => told(Sign::Outside, format!("the {} job was never begun", job_name(*job))),
         Event::UndoneAlready => told(Sign::Back, "what stood before serves already"),
         Event::RolledBack { proof, asked } => told(Sign::Back, put_back(stood(), after, asked)).facts(proof),
         Event::RollbackFailed { failure, .. } => told(Sign::Bad, format!("could not be put back: {}", unprefixed(&failure.what, &name.0))),

@@ -106,6 +106,11 @@ impl World {
         (pace.lag, pace.stale) = (list, describe);
     }
 
+    /// How long a task run by hand runs, from its start to its end.
+    pub fn set_job_time(&self, whole: Duration) {
+        lock(&self.shared).platform.pace.job = whole;
+    }
+
     /// How long after its completion the fault `unhealthy-after-bake` breaks a release.
     pub fn set_break_after(&self, delay: Duration) {
         lock(&self.shared).platform.break_after = delay;

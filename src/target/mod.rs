@@ -169,7 +169,8 @@ pub trait Target: Send + Sync + Sized + 'static {
     fn prepare(&self, image: &PinnedImage, before: &Before<Self::Snapshot>)
     -> impl Future<Output = Result<Prepared<Self::Release>>> + Send;
 
-    /// Points the platform at the release. Looks first: a call whose answer was lost is not sent twice.
+    /// Points the platform at the release. Looks first: a call whose answer was lost is not sent twice. A failure of a call that
+    /// certainly changed nothing says so ([`Failure::unchanged`]).
     fn apply(&self, release: &Self::Release, before: &Before<Self::Snapshot>) -> impl Future<Output = Result<()>> + Send;
 
     /// One look at how far the release has come.
@@ -220,8 +221,12 @@ pub trait Target: Send + Sync + Sized + 'static {
 
 /// Runs a task to its end beside the service: a migration, a backup.
 pub trait RunsTask: Send + Sync {
-    /// Starts it, or finds the one already started with this token.
+    /// Starts it, or finds the one already started with this token. A failure of a call that certainly started none says so.
     fn start(&self, task: TaskOrder) -> BoxFuture<'static, Result<TaskHandle>>;
+    /// One look for the task that was started with this token, running or ended.
+    fn find(&self, token: String) -> BoxFuture<'static, Result<Option<TaskHandle>>>;
+    /// The commands by which a person finds it.
+    fn by_hand(&self, token: &str) -> Vec<String>;
     /// One look; `seen` is how many log lines the caller already has.
     fn look(&self, handle: TaskHandle, seen: usize) -> BoxFuture<'static, Result<TaskLook>>;
     /// Stops it.
@@ -284,7 +289,16 @@ pub enum TaskState {
 /// Tells why a release failed: events, exit codes, log tails. Each call may be refused; then there is less.
 pub trait GathersEvidence: Send + Sync {
     /// Everything about this release that helps a person.
-    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Vec<Evidence>>;
+    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Gathered>;
+}
+
+/// What the platform tells about a release that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gathered {
+    /// Everything that helps a person.
+    pub evidence: Vec<Evidence>,
+    /// What follows from it to be done.
+    pub remedies: Vec<String>,
 }
 
 /// Carries the open mark.

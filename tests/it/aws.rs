@@ -364,8 +364,10 @@ fn the_example_policies_are_whole_and_narrow() {
 #[test]
 fn a_region_that_would_choose_the_host_is_none() {
     use touchdown::cloud::aws::is_region;
-    assert!(["eu-west-1", "us-gov-west-1", "cn-north-1"].into_iter().all(is_region));
-    for region in ["", "eu.attacker.example/x?", "eu-west-1.evil", "EU-WEST-1", "a@b", "a:1", "eu-west-1#", &"x".repeat(33)] {
+    assert!(["eu-west-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"].into_iter().all(is_region));
+    for region in
+        ["", "eu.attacker.example/x?", "eu-west-1.evil", "eu-west-1a", "eu-west", "EU-WEST-1", "a@b", "a:1", "eu-west-1#", &"x".repeat(33)]
+    {
         assert!(!is_region(region), "{region:?}");
     }
 }

@@ -119,3 +119,26 @@ async fn a_request_of_a_killed_main_that_lands_late_is_waited_for_before_anythin
     rig.clock.sleep(Duration::from_secs(200)).await;
     assert_eq!((world.serving("web").as_str(), world.running("web").len()), ("v1", 1), "{}", post.stdout);
 }
+
+/// What the step tells, its changes of the service, and the mark it leaves, where the first update meets this.
+async fn update_meets(injections: &[Injection]) -> (String, usize, String) {
+    let rig = rig(Fault::None).await;
+    let world = rig.simulator.world();
+    for (nth, injection) in injections.iter().enumerate() {
+        world.inject(When::Operation("UpdateService".to_owned(), nth), *injection);
+    }
+    let ran = rig.main().await;
+    assert_eq!((ran.code, world.serving("web").as_str()), (1, "v1"), "{injections:?}: {}", ran.stdout);
+    let tags = world.describe("web")["tags"].clone();
+    (format!("{} {}", ran.output("outcome"), ran.stdout), world.count("UpdateService"), tags[0]["value"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_is_refused_has_touched_nothing_and_one_that_may_have_arrived_before_is_looked_at() {
+    let (refused, updates, mark) = update_meets(&[Injection::Status(403)]).await;
+    assert!(refused.starts_with("untouched ") && !refused.contains("rolling back"), "{refused}");
+    assert!(updates == 1 && mark.starts_with("closed "), "{mark}: {refused}");
+    let (lost, _, mark) = update_meets(&[Injection::ResetBefore, Injection::Status(403)]).await;
+    assert!(lost.starts_with("rolled-back ") && lost.contains("rolling back"), "{lost}");
+    assert_eq!(mark, "proven web:1", "{lost}");
+}

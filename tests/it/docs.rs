@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use touchdown::config::help::{described, help};
 use touchdown::config::settings::{Part, SETTINGS, Setting};
+use touchdown::simulator::fault::Fault;
 
 /// A file of this repository.
 pub fn file(path: &str) -> PathBuf {
@@ -44,6 +45,14 @@ fn the_inputs_of_action_yml_are_the_settings() {
     }
     let text = std::fs::read_to_string(file("action.yml")).unwrap();
     hold("action.yml", &replaced(&text, "\ninputs:\n", "\noutputs:\n", &inputs));
+}
+
+#[test]
+fn the_faults_of_the_readme_are_the_simulators() {
+    let rows: String = Fault::ALL.iter().skip(1).fold(String::new(), |rows, (_, name, what)| format!("{rows}| `{name}` | {what} |\n"));
+    let table = format!("\n| fault | what happens |\n|---|---|\n{rows}\n");
+    let text = std::fs::read_to_string(file("README.md")).unwrap();
+    hold("README.md", &replaced(&text, "<!-- made from src/simulator/fault.rs -->\n", "<!-- end of the faults -->", &table));
 }
 
 #[test]

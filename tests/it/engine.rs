@@ -42,6 +42,20 @@ fn failed() -> Event {
     Event::Failed { failure: Failure::new(Kind::Unhealthy, "web answers 500") }
 }
 
+/// A call that certainly changed nothing.
+fn refused() -> Event {
+    Event::Failed { failure: Failure::new(Kind::Denied, "not allowed").unchanged() }
+}
+
+/// A call of which nobody knows whether it arrived.
+fn lost() -> Event {
+    Event::Failed { failure: Failure::new(Kind::Transient, "no answer") }
+}
+
+fn kept() -> Event {
+    Event::Kept { why: String::new(), by_hand: Vec::new() }
+}
+
 fn begun() -> Event {
     Event::UndoBegun { release: json!("web:41") }
 }
@@ -60,9 +74,12 @@ fn after(events: &[Event]) -> Service {
     service
 }
 
+fn started(rollback: JobRollback) -> Vec<Event> {
+    vec![captured(), prepared(&["image"]), Event::JobStarted { job: Job::Migrate, rollback }]
+}
+
 fn migrating(rollback: JobRollback) -> Vec<Event> {
-    let started = Event::JobStarted { job: Job::Migrate, rollback };
-    vec![captured(), prepared(&["image"]), started, Event::JobRunning { job: Job::Migrate, handle: TaskHandle("t".into()) }]
+    [started(rollback), vec![Event::JobRunning { job: Job::Migrate, handle: TaskHandle("t".into()) }]].concat()
 }
 
 #[test]
@@ -118,13 +135,17 @@ fn each_phase_leads_to_the_right_step_back() {
         (and(4, vec![Event::UndoStarted, begun(), rolled_back()]), Back::Nothing, Outcome::RolledBack),
         (and(4, vec![Event::Superseded { by: "web:43".into() }]), Back::Nothing, Outcome::Superseded),
         (migrating(JobRollback::Safe), Back::FollowJob(Job::Migrate, TaskHandle("t".into())), Outcome::Untouched),
+        (started(JobRollback::Safe), Back::FindJob(Job::Migrate), Outcome::Underway),
+        ([started(JobRollback::Unsafe), vec![lost()]].concat(), Back::FindJob(Job::Migrate), Outcome::Underway),
+        ([started(JobRollback::Unsafe), vec![refused()]].concat(), Back::Nothing, Outcome::Untouched),
+        ([started(JobRollback::Unsafe), vec![Event::JobNotBegun { job: Job::Migrate }]].concat(), Back::Nothing, Outcome::Untouched),
+        ([started(JobRollback::Safe), vec![lost(), kept()]].concat(), Back::Nothing, Outcome::Underway),
+        (and(3, vec![refused()]), Back::Nothing, Outcome::Untouched),
+        (and(3, vec![lost()]), Back::Undo, Outcome::Failed),
+        (and(4, vec![refused()]), Back::Undo, Outcome::Failed),
         ([migrating(JobRollback::Safe), vec![failed()]].concat(), Back::Nothing, Outcome::Untouched),
         ([migrating(JobRollback::Unsafe), vec![failed()]].concat(), Back::Keep, Outcome::Failed),
-        (
-            [migrating(JobRollback::Unsafe), vec![failed(), Event::Kept { why: String::new(), by_hand: Vec::new() }]].concat(),
-            Back::Nothing,
-            Outcome::Failed,
-        ),
+        ([migrating(JobRollback::Unsafe), vec![failed(), kept()]].concat(), Back::Nothing, Outcome::Failed),
     ];
     for (events, back, outcome) in table {
         let service = after(&events);

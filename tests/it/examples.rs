@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use touchdown::simulator::fault::Fault;
+use touchdown::simulator::seed::ServiceSeed;
 
 use crate::rig::{Rig, side_by_side};
 
@@ -20,7 +21,8 @@ pub struct Example {
 }
 
 /// What the expressions in the examples come to.
-const EXPRESSIONS: [(&str, &str); 9] = [
+const EXPRESSIONS: [(&str, &str); 10] = [
+    ("inputs.to", ""),
     ("github.sha", "3f2a9c1d5e7b8a604c2d1e0f9b8a7c6d5e4f3a2b"),
     ("inputs.tag", "v1"),
     ("inputs.skip_migrate", "false"),
@@ -72,9 +74,14 @@ async fn rehearsed(example: &Example, fault: Fault) -> crate::rig::Ran {
 #[test]
 fn there_is_a_step_a_step_by_hand_a_reusable_workflow_and_one_of_several_services() {
     let names: Vec<String> = examples().iter().map(|example| example.name.clone()).collect();
-    for expected in
-        ["ecs.yml deploy", "ecs-dispatch.yml deploy", "ecs-reusable.yml deploy", "ecs-several.yml staging", "ecs-several.yml production"]
-    {
+    for expected in [
+        "ecs.yml deploy",
+        "ecs-dispatch.yml deploy",
+        "ecs-reusable.yml deploy",
+        "ecs-several.yml staging",
+        "ecs-several.yml production",
+        "ecs-rollback.yml rollback",
+    ] {
         assert!(names.iter().any(|name| name == expected), "{expected} is not among {names:?}");
     }
 }
@@ -82,11 +89,26 @@ fn there_is_a_step_a_step_by_hand_a_reusable_workflow_and_one_of_several_service
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_goes_live_in_a_rehearsal_and_a_crashing_release_is_put_back() {
     let examples = examples();
-    let cases = examples.iter().flat_map(|example| [(example, Fault::None, "live"), (example, Fault::CrashOnStart, "rolled-back")]);
+    let deploys = examples.iter().filter(|example| !example.with.contains_key("mode"));
+    let cases = deploys.flat_map(|example| [(example, Fault::None, "live"), (example, Fault::CrashOnStart, "rolled-back")]);
     side_by_side(cases.map(|(example, fault, outcome)| async move {
         let ran = rehearsed(example, fault).await;
         assert_eq!(ran.output("outcome"), outcome, "{} with {}: {}", example.name, fault.name(), ran.stdout);
         assert_eq!(ran.code == 0, outcome == "live", "{}", example.name);
     }))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_of_a_rollback_goes_back_to_the_last_release_that_was_good() {
+    let web = ServiceSeed { cluster: "production".to_owned(), ..ServiceSeed::new("web") };
+    let rig = Rig::with(&[web], 50.0).await.input("cluster", "production").input("env", "VERSION=v2");
+    assert_eq!(rig.main().await.output("outcome"), "live");
+    let example = examples().into_iter().find(|example| example.name == "ecs-rollback.yml rollback").unwrap();
+    rig.simulator.world().add_role(&example.with["aws-role"], &["*"]);
+    let rig = ["image", "env", "skip-push"].into_iter().fold(rig, |rig, name| rig.input(name, ""));
+    let rig = example.with.iter().fold(rig, |rig, (name, value)| rig.input(name, value));
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+    assert_eq!(rig.simulator.world().serving("web"), "v1");
 }

@@ -25,6 +25,7 @@ const NOT_DEPLOYED: &str = "web was not deployed: its migrate job failed; the se
 fn expected(fault: Fault) -> Expected {
     let live = |told: &'static [&'static str]| Expected { outcome: "live", serving: "v2", told };
     let back = |told: &'static [&'static str]| Expected { outcome: "rolled-back", serving: "v1", told };
+    let untouched = |told: &'static [&'static str]| Expected { outcome: "untouched", serving: "v1", told };
     match fault {
         Fault::None | Fault::Throttled | Fault::LostAnswer | Fault::ServerErrors => live(&[LIVE, "it tells version v2, as shipped"]),
         Fault::NoDeploymentApi => live(&[LIVE, "without ecs:ListServiceDeployments", "a rollback cannot stop a running deployment"]),
@@ -33,7 +34,7 @@ fn expected(fault: Fault) -> Expected {
         }
         Fault::OutOfMemory => back(&[BACK, "exit code 137 (killed, SIGKILL: out of memory", "give the task more memory"]),
         Fault::ImagePull => back(&[BACK, "CannotPullContainerError", "check that the image is in the registry"]),
-        Fault::NeverHealthy => back(&[BACK, "ended because their health checks failed", "Task failed ELB health checks"]),
+        Fault::NeverHealthy => back(&[BACK, "does not become healthy: ", "(the load balancer's health checks failed)", "the grace period"]),
         Fault::WrongVersion => back(&[BACK, "expected version v2, got v1: another build answers", "compare health.version"]),
         Fault::SlowHealth => back(&[BACK, "no answer within 5s", "raise health.timeout"]),
         Fault::Flapping => back(&[BACK, "expected status 200-299, got 500", "checks were wrong since"]),
@@ -47,23 +48,19 @@ fn expected(fault: Fault) -> Expected {
         Fault::Stuck => {
             back(&[BACK, "0 of 2 tasks running, 2 pending", "has been PENDING for", "its image is being pulled", "raise timeout"])
         }
-        Fault::DeniedSignIn => Expected {
-            outcome: "untouched",
-            serving: "v1",
-            told: &[
-                "Nothing was changed: AWS did not let this run assume",
-                "the token's subject is repo:acme/shop",
-                "token.actions.githubusercontent.com:sub",
-            ],
-        },
-        Fault::DeniedUpdate => {
-            back(&["web:1 serves again", "the service could not be updated", "allow ecs:UpdateService and iam:PassRole"])
+        Fault::DeniedSignIn => untouched(&[
+            "Nothing was changed: AWS did not let this run assume",
+            "the token's subject is repo:acme/shop",
+            "token.actions.githubusercontent.com:sub",
+        ]),
+        Fault::DeniedUpdate => untouched(&[
+            "web was not touched: web:1 serves as before",
+            "the service could not be updated",
+            "allow ecs:UpdateService and iam:PassRole",
+        ]),
+        Fault::MigrationFails => {
+            untouched(&[NOT_DEPLOYED, "the migrate job failed", "exit code 1", "last lines of the migrate job", "contains null values"])
         }
-        Fault::MigrationFails => Expected {
-            outcome: "untouched",
-            serving: "v1",
-            told: &[NOT_DEPLOYED, "the migrate job failed", "exit code 1", "last lines of the migrate job", "contains null values"],
-        },
         Fault::RollbackFails => Expected {
             outcome: "stuck",
             serving: "v1",
@@ -91,7 +88,6 @@ fn told_by(rig: Rig, fault: Fault) -> Rig {
     let rig = rig.input("health-version", "/version=v2").input("env", "VERSION=v2");
     match fault {
         Fault::Stuck | Fault::PausedHook => rig.input("timeout", "2m"),
-        Fault::NeverHealthy => rig.input("timeout", "5m"),
         Fault::SlowHealth => rig.input("health-retries", "2").input("health-interval", "1s"),
         Fault::UnhealthyAfterBake => rig.input("stabilize", "3m"),
         Fault::MigrationFails => rig.input("migrate-command", "bin/migrate"),
@@ -172,4 +168,17 @@ async fn a_paused_rollout_that_somebody_continues_goes_live() {
     rig.somebody().ecs("ContinueServiceDeployment", go_on).await;
     let ran = main.ended().await;
     assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_ecs_takes_no_notice_of_health_checks_yet_the_time_runs_out_and_what_to_do_is_told_all_the_same() {
+    let seed = ServiceSeed { settings: json!({ "healthCheckGracePeriodSeconds": 600 }), ..ServiceSeed::new("web") };
+    let rig = told_by(Rig::with(&[seed], 50.0).await, Fault::None).input("timeout", "2m");
+    rig.simulator.world().set_fault("web", Fault::NeverHealthy);
+    let ran = rig.main().await;
+    assert_eq!(ran.output("outcome"), "rolled-back", "{}", ran.stdout);
+    let summary = read(&ran);
+    for words in ["had not arrived when its time was up", "check its path, its codes and the grace period", "raise timeout"] {
+        assert!(summary.contains(words), "{words:?} is not in {summary}");
+    }
 }

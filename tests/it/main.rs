@@ -19,6 +19,7 @@ mod floors;
 mod foreign;
 mod health;
 mod http;
+mod jobs;
 mod journal;
 mod keeping;
 mod modes;

@@ -2,7 +2,7 @@
 
 use touchdown::simulator::fault::Fault;
 
-use crate::rig::Rig;
+use crate::rig::{DIGEST, REPOSITORY, Rig, side_by_side};
 
 fn changes(rig: &Rig) -> Vec<String> {
     rig.simulator.world().requests().into_iter().filter(|request| request.changing).map(|request| request.operation).collect()
@@ -91,8 +91,7 @@ async fn a_rehearsal_takes_the_users_own_task_definition_account_latencies_and_o
          defaults: {{ target: ecs, service: web, task-definition: taskdef.json, image: \"{}/web@{}\", desired-count: 3, health: {{ \
          version: /version=v2, max-latency: 300ms, body: \"/o[kK]/\" }}, smoke: {{ path: /cart, body: \"/x+/\" }}, env: {{ VERSION: v2 }} }}\n\
          services: {{ eu: {{ region: eu-west-1 }}, us: {{ region: us-east-1 }} }}\ngroups: [[eu, us]]\n",
-        crate::rig::REPOSITORY,
-        crate::rig::DIGEST
+        REPOSITORY, DIGEST
     );
     let rig = Rig::empty(60.0).await.file(".github/touchdown.yml", &file).file("taskdef.json", definition).input("mode", "rehearse");
     let ran = rig.main().await;
@@ -102,4 +101,32 @@ async fn a_rehearsal_takes_the_users_own_task_definition_account_latencies_and_o
     }
     let ran = rig.input("fault", "slow-health").main().await;
     assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "rolled-back"), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsed_fault_that_nothing_notices_is_no_success() {
+    let unnoticed = [
+        ("wrong-version", "set health-version"),
+        ("unhealthy-after-bake", "set stabilize"),
+        ("migration-fails", "cannot strike: no migration runs here"),
+        ("crash", "choose one of: none, crash-on-start"),
+        ("api=crash-on-start", "write a line SERVICE=FAULT with one of: web"),
+    ];
+    side_by_side(unnoticed.into_iter().map(|(fault, told)| async move {
+        let ran = Rig::new().await.input("mode", "rehearse").input("fault", fault).main().await;
+        assert!(ran.code == 1 && ran.stdout.contains(told) && ran.summary.contains(told), "{fault}: {}", ran.stdout);
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_of_a_rehearsal_strikes_the_service_it_names() {
+    let file = format!(
+        "version: 1\nauth: {{ aws: {{ region: eu-west-1 }} }}\ndefaults: {{ target: ecs, image: \"{REPOSITORY}/web@{DIGEST}\" }}\nservices: {{ web: {{}}, api: {{}} }}\n"
+    );
+    let rig = Rig::empty(60.0).await.file(".github/touchdown.yml", &file).input("mode", "rehearse").input("fault", "api=crash-on-start");
+    let ran = rig.main().await;
+    let services: serde_json::Value = serde_json::from_str(&ran.output("services")).unwrap();
+    let outcome = |name: &str| services[name]["outcome"].clone();
+    assert_eq!((outcome("web"), outcome("api")), ("live".into(), "rolled-back".into()), "{}", ran.stdout);
 }

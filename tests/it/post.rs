@@ -1,32 +1,12 @@
 //! Which journal the post step takes for its own, and what keeps two writers apart.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use touchdown::simulator::request::{Hook, Injection, Moment, Request, When};
+use touchdown::simulator::request::{Injection, Moment, When};
 use touchdown::simulator::seed::ServiceSeed;
 
-use crate::rig::{DIGEST, REPOSITORY, ROLE, Ran, Rig, UnderWay};
-
-/// Kills main at the first request of this operation.
-async fn killed_at(rig: &Rig, operation: &'static str, moment: Moment) -> Ran {
-    let reached = Arc::new(Notify::new());
-    let tell = reached.clone();
-    rig.simulator.world().on_request(Box::new(move |request: &Request, now: Moment| {
-        if request.operation.ends_with(operation) && now == moment {
-            tell.notify_one();
-            return Hook::HoldForever;
-        }
-        Hook::Go
-    }));
-    let main = rig.start();
-    reached.notified().await;
-    let ran = main.killed().await;
-    rig.simulator.world().on_request_no_more();
-    ran
-}
+use crate::rig::{DIGEST, REPOSITORY, ROLE, Rig, UnderWay};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_after_two_deploys_in_one_job_leaves_its_post_step_nothing_to_do() {
@@ -68,7 +48,7 @@ async fn without_its_copy_in_home_and_beside_the_journals_of_others_post_still_u
     }
     let others = rig.home();
     let rig = rig.input("env", "VERSION=v3");
-    let ran = killed_at(&rig, "UpdateService", Moment::After).await;
+    let ran = rig.killed_at("UpdateService", Moment::After).await;
     for name in rig.home().into_iter().filter(|name| !others.contains(name)) {
         std::fs::remove_file(rig.home_path().join(name)).unwrap();
     }
@@ -85,7 +65,7 @@ async fn without_its_state_post_finds_its_own_journal_among_those_of_others_in_h
         assert_eq!(rig.main_as(step, "deploy").await.code, 0);
     }
     let rig = rig.input("env", "VERSION=v3");
-    killed_at(&rig, "UpdateService", Moment::After).await;
+    rig.killed_at("UpdateService", Moment::After).await;
     let post = rig.post(&BTreeMap::new()).await;
     assert!(post.stdout.contains("rolled back"), "{}", post.stdout);
     assert_eq!(world.serving("web"), "v2");
@@ -143,8 +123,8 @@ async fn a_main_of_which_nothing_is_left_in_home_is_held_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_do_not_outlive_a_post_step_that_refuses() {
     let rig = deploying_v2().await;
-    let first = killed_at(&rig, "UpdateService", Moment::Before).await;
-    let second = killed_at(&rig, "DescribeServices", Moment::Before).await;
+    let first = rig.killed_at("UpdateService", Moment::Before).await;
+    let second = rig.killed_at("DescribeServices", Moment::Before).await;
     assert!(rig.home().iter().any(|name| name.ends_with(".credentials")), "{:?}", rig.home());
     let post = rig.post(&first.state.into_iter().chain(second.state).collect()).await;
     assert!(post.stdout.contains("more than one journal"), "{}", post.stdout);

@@ -1,13 +1,11 @@
 //! Two runs at one service, through the boundary: a run that was lost is repaired by the next one, a run that is alive is never
 //! attacked, and `in-flight` decides what a deployment under way means.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::Notify;
 use touchdown::simulator::fault::Fault;
-use touchdown::simulator::request::{Hook, Moment, Request};
+use touchdown::simulator::request::Moment;
 
 use crate::rig::{Ran, Rig, side_by_side};
 
@@ -21,23 +19,6 @@ async fn first() -> Rig {
 fn later(rig: Rig) -> Rig {
     let rig = rig.env("GITHUB_RUN_ID", "4712").input("env", "VERSION=v3").input("health-version", "/version=v3");
     rig.input("timeout", "10m").input("rollback-timeout", "10m")
-}
-
-/// Runs main and kills it at the first request of this operation; no post follows.
-async fn lost_at(rig: &Rig, operation: &'static str, moment: Moment) {
-    let reached = Arc::new(Notify::new());
-    let tell = reached.clone();
-    rig.simulator.world().on_request(Box::new(move |request: &Request, now: Moment| {
-        if request.operation == operation && now == moment {
-            tell.notify_one();
-            return Hook::HoldForever;
-        }
-        Hook::Go
-    }));
-    let main = rig.start();
-    reached.notified().await;
-    main.killed().await;
-    rig.simulator.world().on_request_no_more();
 }
 
 /// What every UpdateService asked for, by task definition: `web:2`.
@@ -72,7 +53,7 @@ fn live(ran: &Ran) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_lost_run_rolled_out_is_put_back_by_the_next_run_first_which_says_so() {
     let rig = first().await;
-    lost_at(&rig, "ecs:UpdateService", Moment::After).await;
+    rig.killed_at("UpdateService", Moment::After).await;
     assert!(mark(&rig).starts_with("open run=4711 attempt=1 ") && mark(&rig).ends_with("back=web:1 to=:2"), "{}", mark(&rig));
     until(&rig, "v2 is rolled out", || rig.simulator.world().serving("web") == "v2").await;
     let rig = later(rig);
@@ -91,7 +72,7 @@ async fn a_lost_run_whose_tasks_crash_for_ever_is_stopped_by_the_next_run() {
     let rig = first().await;
     let world = rig.simulator.world();
     world.set_fault("web", Fault::CrashOnStart);
-    lost_at(&rig, "ecs:UpdateService", Moment::After).await;
+    rig.killed_at("UpdateService", Moment::After).await;
     world.set_fault("web", Fault::None);
     let rig = later(rig);
     let ran = rig.main().await;
@@ -104,7 +85,7 @@ async fn a_lost_run_whose_tasks_crash_for_ever_is_stopped_by_the_next_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_attempt_of_the_same_run_knows_that_the_first_is_over() {
     let rig = first().await.input("timeout", "5h");
-    lost_at(&rig, "ecs:UpdateService", Moment::After).await;
+    rig.killed_at("UpdateService", Moment::After).await;
     let rig = later(rig).env("GITHUB_RUN_ID", "4711").env("GITHUB_RUN_ATTEMPT", "2");
     let ran = rig.main().await;
     live(&ran);
@@ -114,7 +95,7 @@ async fn a_second_attempt_of_the_same_run_knows_that_the_first_is_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_lost_before_it_changed_anything_leaves_nothing_to_repair() {
     let rig = first().await;
-    lost_at(&rig, "ecs:UpdateService", Moment::Before).await;
+    rig.killed_at("UpdateService", Moment::Before).await;
     let rig = later(rig);
     let ran = rig.main().await;
     live(&ran);
@@ -126,7 +107,7 @@ async fn a_run_lost_before_it_changed_anything_leaves_nothing_to_repair() {
 async fn what_somebody_else_deployed_after_a_lost_run_is_not_taken_for_its_leavings() {
     let rig = first().await;
     let world = rig.simulator.world();
-    lost_at(&rig, "ecs:UpdateService", Moment::After).await;
+    rig.killed_at("UpdateService", Moment::After).await;
     world.deploy_by_somebody_else("web");
     until(&rig, "theirs is rolled out", || world.serving("web") == "somebody-else").await;
     let rig = later(rig);

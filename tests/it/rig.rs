@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::Notify;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -17,6 +18,7 @@ use touchdown::runner::log::{Log, Style};
 use touchdown::runner::signals::Stop;
 use touchdown::runner::trace::Lines;
 use touchdown::simulator::Simulator;
+use touchdown::simulator::request::{Hook, Moment, Request};
 use touchdown::simulator::seed::ServiceSeed;
 
 use crate::simulator::client::Client;
@@ -140,6 +142,34 @@ impl Rig {
     pub async fn main_as(&self, step: &str, mode: &str) -> Ran {
         let env = BTreeMap::from([("INPUT_MODE".to_owned(), mode.to_owned()), ("GITHUB_ACTION".to_owned(), step.to_owned())]);
         self.spawn("touchdown", env).ended().await
+    }
+
+    /// Starts main as another step of the job.
+    pub fn start_as(&self, step: &str) -> UnderWay {
+        self.spawn("touchdown", BTreeMap::from([("GITHUB_ACTION".to_owned(), step.to_owned())]))
+    }
+
+    /// Runs main and kills it at the first request of this operation.
+    pub async fn killed_at(&self, operation: &'static str, moment: Moment) -> Ran {
+        self.killed_as("touchdown", operation, moment).await
+    }
+
+    /// Runs main as another step of the job and kills it at the first request of this operation.
+    pub async fn killed_as(&self, step: &str, operation: &'static str, moment: Moment) -> Ran {
+        let reached = Arc::new(Notify::new());
+        let tell = reached.clone();
+        self.simulator.world().on_request(Box::new(move |request: &Request, now: Moment| {
+            if request.operation.ends_with(operation) && now == moment {
+                tell.notify_one();
+                return Hook::HoldForever;
+            }
+            Hook::Go
+        }));
+        let main = self.start_as(step);
+        reached.notified().await;
+        let ran = main.killed().await;
+        self.simulator.world().on_request_no_more();
+        ran
     }
 
     /// Runs post with what main left.

@@ -67,6 +67,8 @@ async fn a_file_is_deployed_planned_and_rolled_back_from_a_terminal() {
     let back = desk.run(&["rollback", "--config=touchdown.yml"]).await;
     assert!(back.status.success(), "{}", text(&back));
     assert_eq!(world.serving("web"), "v1");
+    let left: Vec<_> = std::fs::read_dir(desk.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["touchdown.yml"], "nothing is left on somebody's machine");
     let text_of_file = std::fs::read_to_string(desk.folder.path().join("touchdown.yml")).unwrap();
     std::fs::write(desk.folder.path().join("broken.yml"), text_of_file.replace("interval: 10ms", "interval: 10ms, path: /nowhere"))
         .unwrap();
@@ -100,6 +102,23 @@ async fn the_usual_chain_is_followed_and_its_end_is_explained() {
     assert!(!text(&planned).contains(&secret));
     let nobody = desk.run_with(&words, &[("AWS_EC2_METADATA_DISABLED", "true")]).await;
     assert!(text(&nobody).contains("there are no AWS credentials") && text(&nobody).contains("aws-role"), "{}", text(&nobody));
+    let config = desk.folder.path().join("config");
+    let process = format!("printf '{{\"Version\": 1, \"AccessKeyId\": \"{key}\", \"SecretAccessKey\": \"{secret}\"}}'");
+    std::fs::write(desk.folder.path().join("keys.sh"), process).unwrap();
+    std::fs::write(
+        &config,
+        format!(
+            "[profile tool]\ncredential_process = sh {}/keys.sh\n[profile center]\nsso_session = work\nsso_account_id = 123456789012\n\
+             sso_role_name = deploy\n[sso-session work]\nsso_region = eu-west-1\nsso_start_url = https://acme.awsapps.com/start\n",
+            desk.folder.path().display()
+        ),
+    )
+    .unwrap();
+    let profile = |name| [("AWS_CONFIG_FILE", config.to_str().unwrap()), ("AWS_PROFILE", name)];
+    let planned = desk.run_with(&words, &profile("tool")).await;
+    assert!(planned.status.success() && !text(&planned).contains(&secret), "{}", text(&planned));
+    let center = desk.run_with(&words, &profile("center")).await;
+    assert!(text(&center).contains("aws sso login --profile"), "{}", text(&center));
     // An instance without metadata: asked over our own client, and no panic.
     let unreachable = desk.run_with(&words, &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")]).await;
     assert!(text(&unreachable).contains("there are no AWS credentials"), "{}", text(&unreachable));

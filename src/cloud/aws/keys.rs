@@ -73,13 +73,7 @@ impl Keys {
         match &self.source {
             Source::Federated => sts::assume(self).await,
             Source::Chain(provider) => {
-                let found = provider.provide_credentials().await.map_err(|error| {
-                    let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                    Failure::new(Kind::Denied, "there are no AWS credentials")
-                        .why(why)
-                        .fix("set aws-role to the role this workflow may assume, or give the step the usual AWS_* variables")
-                })?;
-                Ok(Held::of(&found))
+                provider.provide_credentials().await.map(|found| Held::of(&found)).map_err(|error| no_credentials(&error))
             }
         }
     }
@@ -101,6 +95,19 @@ impl Keys {
             keep(&Secret::new(json));
         }
     }
+}
+
+/// Why the usual chain had nothing. Profiles of IAM Identity Center are left to AWS's own CLI: their client would add a tenth to the binary.
+fn no_credentials(error: &dyn std::error::Error) -> Failure {
+    let causes: Vec<String> = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect();
+    let failure = Failure::new(Kind::Denied, "there are no AWS credentials");
+    if causes.iter().any(|cause| cause.contains("feature") && cause.contains("sso")) {
+        return failure
+            .why("the profile signs in by IAM Identity Center (SSO), which this program leaves to the AWS CLI")
+            .fix("aws sso login --profile NAME && eval \"$(aws configure export-credentials --profile NAME --format env)\"");
+    }
+    let why = causes.into_iter().next().unwrap_or_else(|| error.to_string());
+    failure.why(why).fix("set aws-role to the role this workflow may assume, or give the step the usual AWS_* variables")
 }
 
 impl Held {

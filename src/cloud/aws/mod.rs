@@ -184,8 +184,11 @@ async fn chain(http: &Http, region: &str) -> SharedCredentialsProvider {
 
 /// Whether it can be part of a host name and nothing else: a region stands in the address of every call.
 pub fn is_region(text: &str) -> bool {
-    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=32).contains(&text.len()) && text.bytes().all(sound)
+    let Some((place, number)) = text.rsplit_once('-') else { return false };
+    let words: Vec<&str> = place.split('-').collect();
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 32 && (2..=4).contains(&words.len()) && words.iter().all(is_word) && is_number
 }
 
 /// The partition's DNS suffix, from the region.

@@ -181,7 +181,9 @@ impl Refusal {
     /// As a failure to do `what`.
     pub fn into_failure(self, what: impl Into<String>) -> Failure {
         let said = if self.message.is_empty() { "AWS gave no reason" } else { self.message.as_str() };
-        Failure::new(self.kind(), what).why(format!("{}: {said}", self.code))
+        let failure = Failure::new(self.kind(), what).why(format!("{}: {said}", self.code));
+        // A server's own error may have come after the effect.
+        Failure { unchanged: self.status < 500, ..failure }
     }
 
     /// Whether a permission is missing.

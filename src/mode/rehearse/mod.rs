@@ -2,6 +2,7 @@
 //! No credentials, no network, an hour in seconds; nothing is left for a post step.
 
 mod adjust;
+mod faults;
 mod seed;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::clock::Clock;
 use crate::cloud::aws::AwsEndpoints;
 use crate::config::plan::Plan;
 use crate::engine::journal::Journal;
+use crate::engine::state;
 use crate::failure::{Failure, Result};
 use crate::http::Endpoints;
 use crate::runner::env::Env;
@@ -18,6 +20,8 @@ use crate::simulator::fault::Fault;
 
 use super::context::{Context, Fencing, Overrides, Surroundings};
 use super::deploy;
+
+use faults::Faults;
 
 /// How many times as fast as the wall a rehearsal's clock runs.
 const PACE: f64 = 60.0;
@@ -40,15 +44,16 @@ const SEEN: [&str; 8] = [
 ];
 
 /// The whole walk against the simulator.
-pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fault) -> Result<Journal> {
-    let pace = pace(plan, fault);
+pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Option<&str>) -> Result<Journal> {
+    let faults = Faults::parse(fault, plan)?;
+    let pace = pace(plan, &faults);
     let clock = Clock::scaled(pace);
     let simulator = Simulator::start(clock.clone()).await;
     let simulator = simulator.map_err(|error| Failure::bug("the simulator cannot listen on 127.0.0.1").why(error.to_string()))?;
     let mut plan = plan.clone();
     plan.auth.aws.role.get_or_insert_with(|| ROLE.to_owned());
     adjust::to_a_rehearsal(&mut plan);
-    seed::seed(&simulator, &plan, fault)?;
+    seed::seed(&simulator, &plan, &faults)?;
     simulator.world().set_rollout_time(ROLLOUT.mul_f64(pace / PACE));
     let endpoints = simulator.endpoints();
     let seen = SEEN.iter().filter_map(|name| Some(((*name).to_owned(), surroundings.env.get(name)?.to_owned())));
@@ -61,11 +66,13 @@ pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Fa
     let hosts = endpoints.hosts.iter().map(|host| (Endpoints::key(host), endpoints.aws.clone())).collect();
     let surroundings = Surroundings { env, clock, ..surroundings.clone() };
     let context = Context::new(surroundings, Overrides { aws, hosts: Endpoints(hosts) }, Fencing::Main)?;
-    deploy::deploy(&context, &plan).await
+    let journal = deploy::deploy(&context, &plan).await?;
+    faults.noticed(&plan, &state::fold(journal.entries()))?;
+    Ok(journal)
 }
 
 /// Where answers are slow, the clock runs so that the time they are given is real: else a slow answer would pass for one in time.
-fn pace(plan: &Plan, fault: Fault) -> f64 {
+fn pace(plan: &Plan, faults: &Faults) -> f64 {
     let shortest = plan.services.iter().map(|service| service.health.timeout).min().unwrap_or(TOLD_APART);
-    if fault == Fault::SlowHealth { (shortest.as_secs_f64() / TOLD_APART.as_secs_f64()).clamp(1.0, PACE) } else { PACE }
+    if faults.any(Fault::SlowHealth) { (shortest.as_secs_f64() / TOLD_APART.as_secs_f64()).clamp(1.0, PACE) } else { PACE }
 }

@@ -6,14 +6,15 @@ use crate::config::plan::{ImageSource, Plan, ServicePlan, TargetPlan};
 use crate::failure::Result;
 use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs};
 use crate::simulator::Simulator;
-use crate::simulator::fault::Fault;
 use crate::simulator::seed::{Answers, RequestReply, ServiceSeed};
+
+use super::faults::Faults;
 
 /// What the release before tells as its version.
 const BEFORE: &str = "before";
 
 /// A world in which every service of the plan serves its release before.
-pub(super) fn seed(simulator: &Simulator, plan: &Plan, fault: Fault) -> Result<()> {
+pub(super) fn seed(simulator: &Simulator, plan: &Plan, faults: &Faults) -> Result<()> {
     let world = simulator.world();
     let roles = plan.auth.aws.role.iter();
     roles.for_each(|role| world.add_role(role, &["*"]));
@@ -24,7 +25,7 @@ pub(super) fn seed(simulator: &Simulator, plan: &Plan, fault: Fault) -> Result<(
     }
     for service in &plan.services {
         world.add_service(&service_seed(service))?;
-        world.set_fault(&service.service, fault);
+        world.set_fault(&service.service, faults.of(&service.name));
         if let Some(ImageSource::Tagged { repository, tag }) = &service.image
             && let Some(place) = crate::cloud::aws::ecr::Repository::parse(repository)
         {

@@ -176,9 +176,10 @@ fn judge(service: &mut Service, platform: &mut Platform, task: &mut Task, at: Ti
         task.fitness = Fitness::Healthy;
         return;
     }
+    let heard_from = task.started_at.unwrap_or(at).plus(service.grace());
     if task.fitness == Fitness::Initial {
         task.fitness = Fitness::Unhealthy;
-        task.fitness_due = Some(at.plus(platform.pace.register));
+        task.fitness_due = Some(at.plus(platform.pace.register).max(heard_from));
         return;
     }
     let (what, reason) = unhealthy_words(service, task);

@@ -1,6 +1,7 @@
 //! What ECS keeps: task definitions, services with their deployments and tasks. Data and small questions about it; no time passes here.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -333,6 +334,11 @@ impl Service {
     /// The setting at `path` of the deployment configuration.
     pub(crate) fn configured(&self, path: &str) -> Option<&Value> {
         self.settings.get("deploymentConfiguration").and_then(|configuration| configuration.pointer(path))
+    }
+
+    /// How long after a task's start the scheduler takes no notice of its health checks.
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(self.settings.get("healthCheckGracePeriodSeconds").and_then(Value::as_u64).unwrap_or_default())
     }
 
     /// Target groups of the service: the first, and the alternate one of blue/green.

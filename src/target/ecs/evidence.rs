@@ -1,6 +1,8 @@
 //! Why tasks and deployments end, in words: pure readings of what ECS, Logs and the load balancer tell. It makes no call.
 //! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html> (2026-11)
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::clock::Timestamp;
@@ -98,13 +100,38 @@ pub(super) fn fatal(task: &Value, essential: &[String]) -> Option<String> {
             let bad = list(task, "containers").filter(counts).find(|one| exit_code(one).is_some_and(|code| code != 0))?;
             Some(format!("container {} ended with exit code {}", text(bad, "name"), exit_code(bad).unwrap_or_default()))
         }
+        _ => failed_checks(task).map(str::to_owned),
+    }
+}
+
+/// Whose health checks a task failed, where ECS stopped it for them.
+pub(super) fn failed_checks(task: &Value) -> Option<&'static str> {
+    let reason = text(task, "stoppedReason");
+    match text(task, "stopCode") {
+        "ServiceSchedulerInitiated" if reason.contains("ELB health checks") => Some("the load balancer's health checks failed"),
+        "ServiceSchedulerInitiated" if reason.contains("container health checks") => Some("the container's own health check failed"),
         _ => None,
     }
+}
+
+/// Whether ECS let the task run for `grace` after its start: only then do failed health checks tell anything.
+pub(super) fn outlived(task: &Value, grace: Duration) -> bool {
+    let end = moment(task, "stoppingAt").max(moment(task, "stoppedAt"));
+    end.since(moment(task, "startedAt")) >= grace
 }
 
 /// Stopped because newer tasks took its place, or a person scaled: no failure.
 pub(super) fn replaced(task: &Value) -> bool {
     text(task, "stoppedReason").starts_with("Scaling activity initiated by") || text(task, "stopCode") == "UserInitiated"
+}
+
+/// What to do where the load balancer finds new tasks unhealthy.
+const BALANCER_CHECKS: &str =
+    "the load balancer's health check fails: check its path, its codes and the grace period (healthCheckGracePeriodSeconds)";
+
+/// What to do about targets like these.
+pub(super) fn remedy_for_targets(targets: &[TargetHealth]) -> Option<String> {
+    targets.iter().any(|target| target.state == "unhealthy").then(|| BALANCER_CHECKS.to_owned())
 }
 
 /// What to do about tasks that ended like these.
@@ -131,9 +158,7 @@ pub(super) fn remedies(tasks: &[&Value]) -> Vec<String> {
             "check that the execution role may read the secrets and write the log group, and that the subnets reach both"
         }
         () if has("OutOfMemory") => "give the task more memory, or make the application need less at its start",
-        () if has("ELB health checks") => {
-            "the load balancer's health check fails: check its path, its codes and the grace period (healthCheckGracePeriodSeconds)"
-        }
+        () if has("ELB health checks") => BALANCER_CHECKS,
         () if has("container health checks") => "the container's own health check fails: check its command and startPeriod",
         () if codes.contains(&137) => "give the task more memory, or let the application stop in time (stopTimeout)",
         () if codes.contains(&127) || codes.contains(&126) => "check the command and entryPoint of the container",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cloud::aws::Session;
 use crate::cloud::aws::signed::{self, LOGS};
 use crate::failure::Evidence;
-use crate::target::{GathersEvidence, Opaque};
+use crate::target::{Gathered, GathersEvidence, Opaque};
 
 use super::Ecs;
 use super::evidence::{self, LogStream};
@@ -20,20 +20,24 @@ const LINES: u64 = 40;
 const CONTAINERS: usize = 3;
 
 impl GathersEvidence for Ecs {
-    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Vec<Evidence>> {
+    fn gather(self: Arc<Self>, release: Opaque) -> BoxFuture<'static, Gathered> {
         Box::pin(async move {
-            let Ok(release) = serde_json::from_value::<Release>(release) else { return Vec::new() };
+            let Ok(release) = serde_json::from_value::<Release>(release) else { return Gathered::default() };
             let stopped = self.tasks(&release, "STOPPED").await;
             let wanted = self.tasks(&release, "RUNNING").await;
             // What the application said last tells most often why: it comes first.
             let mut all = self.logs(&release, &stopped, &wanted).await;
             all.extend(evidence::stopped_tasks(&stopped, &release.task_definition));
             all.extend(evidence::waiting_tasks(&wanted, self.session.http().clock().now()));
+            let failed: Vec<&Value> = stopped.iter().filter(|task| !evidence::replaced(task)).collect();
+            let mut remedies = evidence::remedies(&failed);
             if let Ok(service) = self.service().await {
+                let targets = self.targets(&service).await;
                 all.extend(evidence::events(&service, release.at));
-                all.extend(evidence::unhealthy_targets(&self.targets(&service).await));
+                all.extend(evidence::unhealthy_targets(&targets));
+                remedies.extend(evidence::remedy_for_targets(&targets).filter(|_| remedies.is_empty()));
             }
-            all
+            Gathered { evidence: all, remedies }
         })
     }
 }

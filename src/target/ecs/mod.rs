@@ -217,7 +217,7 @@ impl Target for Ecs {
     }
 
     async fn apply(&self, release: &Release, _: &Before<Snapshot>) -> Result<()> {
-        let service = self.service().await?;
+        let service = self.service().await.map_err(Failure::unchanged)?;
         if self.done_already(release, &service) {
             return Ok(());
         }

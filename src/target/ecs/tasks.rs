@@ -26,6 +26,17 @@ impl RunsTask for Tasks {
         Box::pin(async move { start(&ecs, order).await })
     }
 
+    fn find(&self, token: String) -> BoxFuture<'static, Result<Option<TaskHandle>>> {
+        let ecs = self.0.clone();
+        Box::pin(async move { find(&ecs, &token).await })
+    }
+
+    fn by_hand(&self, token: &str) -> Vec<String> {
+        let (region, cluster, own) = (self.0.session.region(), &self.0.settings.cluster, started_by(token));
+        let listed = |more: &str| format!("aws ecs list-tasks --region {region} --cluster {cluster} --started-by {own}{more}");
+        vec![listed(""), listed(" --desired-status STOPPED")]
+    }
+
     fn look(&self, handle: TaskHandle, seen: usize) -> BoxFuture<'static, Result<TaskLook>> {
         let ecs = self.0.clone();
         Box::pin(async move { look(&ecs, &handle, seen).await })
@@ -42,14 +53,25 @@ impl RunsTask for Tasks {
 }
 
 async fn start(ecs: &Ecs, order: TaskOrder) -> Result<TaskHandle> {
+    let body = request(ecs, &order).await.map_err(Failure::unchanged)?;
+    let said = ecs.api.run_task(body).await?;
+    let answer = said.map_err(|refusal| ecs.refused(refusal, "the task could not be started", "ecs:RunTask and iam:PassRole"))?;
+    match answer["tasks"][0]["taskArn"].as_str() {
+        Some(arn) => Ok(TaskHandle(arn.to_owned())),
+        None => Err(unplaced(ecs, &answer).unchanged()),
+    }
+}
+
+/// What RunTask is sent. <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html> (2026-11)
+async fn request(ecs: &Ecs, order: &TaskOrder) -> Result<Value> {
     let service = ecs.service().await?;
-    let task_definition = task_definition(&order)?;
+    let task_definition = task_definition(order)?;
     let definition = describe(ecs, &task_definition).await?;
     let mut body = json!({
         "cluster": ecs.settings.cluster,
         "taskDefinition": text(&definition, "taskDefinitionArn"),
         "count": 1,
-        "startedBy": "touchdown",
+        "startedBy": started_by(&order.token),
         "clientToken": order.token,
     });
     if text(&definition, "networkMode") == "awsvpc" {
@@ -69,11 +91,55 @@ async fn start(ecs: &Ecs, order: TaskOrder) -> Result<TaskHandle> {
         let name = text(&definition["containerDefinitions"][index], "name");
         body["overrides"] = json!({ "containerOverrides": [{ "name": name, "command": command }] });
     }
-    let said = ecs.api.run_task(body).await?;
-    let answer = said.map_err(|refusal| ecs.refused(refusal, "the task could not be started", "ecs:RunTask and iam:PassRole"))?;
-    match answer["tasks"][0]["taskArn"].as_str() {
-        Some(arn) => Ok(TaskHandle(arn.to_owned())),
-        None => Err(unplaced(ecs, &answer)),
+    Ok(body)
+}
+
+/// What a task says of who started it: at most 36 letters, as older ECS allows, and enough of the token to be found by.
+fn started_by(token: &str) -> String {
+    format!("touchdown/{}", token.get(..24).unwrap_or(token))
+}
+
+/// One look for a task of ours: among those that run, then among those that have stopped meanwhile.
+async fn find(ecs: &Ecs, token: &str) -> Result<Option<TaskHandle>> {
+    let own = started_by(token);
+    let mut body = json!({ "cluster": ecs.settings.cluster, "startedBy": own });
+    if let Some(arn) = listed(ecs, &body).await?.first() {
+        return Ok(Some(TaskHandle(arn.clone())));
+    }
+    body["desiredStatus"] = json!("STOPPED");
+    match listed(ecs, &body).await {
+        Ok(stopped) => Ok(stopped.first().map(|arn| TaskHandle(arn.clone()))),
+        // ECS's reference wants `startedBy` to be the only filter.
+        Err(failure) if failure.kind == Kind::Config => among_all_stopped(ecs, &own).await,
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn among_all_stopped(ecs: &Ecs, own: &str) -> Result<Option<TaskHandle>> {
+    let arns = listed(ecs, &json!({ "cluster": ecs.settings.cluster, "desiredStatus": "STOPPED" })).await?;
+    for some in arns.chunks(100) {
+        let said = ecs.api.describe_tasks(json!({ "cluster": ecs.settings.cluster, "tasks": some })).await?;
+        let answer = said.map_err(|refusal| ecs.refused(refusal, "the tasks cannot be read", "ecs:DescribeTasks"))?;
+        let found = list(&answer, "tasks").find(|task| text(task, "startedBy") == own);
+        if let Some(task) = found {
+            return Ok(Some(TaskHandle(text(task, "taskArn").to_owned())));
+        }
+    }
+    Ok(None)
+}
+
+/// The ARNs of all tasks `body` asks for, page by page.
+async fn listed(ecs: &Ecs, body: &Value) -> Result<Vec<String>> {
+    let (mut body, mut all) = (body.clone(), Vec::new());
+    loop {
+        let said = ecs.api.list_tasks(body.clone()).await?;
+        let answer = said.map_err(|refusal| ecs.refused(refusal, "its tasks cannot be listed", "ecs:ListTasks"))?;
+        all.extend(list(&answer, "taskArns").filter_map(Value::as_str).map(str::to_owned));
+        let next = &answer["nextToken"];
+        if next.is_null() || *next == body["nextToken"] {
+            return Ok(all);
+        }
+        body["nextToken"] = next.clone();
     }
 }
 

@@ -88,7 +88,7 @@ fn sign_in_by_input_goes_over_the_file() {
 
 #[test]
 fn groups_are_as_written_and_a_service_in_none_stands_alone() {
-    let service = |name: &str, more: &str| format!("  {name}: {{ target: ecs, region: r, image: \"{IMAGE}\"{more} }}\n");
+    let service = |name: &str, more: &str| format!("  {name}: {{ target: ecs, region: eu-west-1, image: \"{IMAGE}\"{more} }}\n");
     let services =
         [("a", ""), ("b", ", after: [a]"), ("c", ", after: a, on-failure: leave")].map(|(name, more)| service(name, more)).concat();
     let plan = Step::with_file(&format!("version: 1\nservices:\n{services}groups: [[a, b]]\n")).plan();
@@ -125,7 +125,7 @@ fn variables_are_put_in_where_they_are_used_and_never_become_structure() {
 #[test]
 fn the_default_file_is_read_only_where_no_service_is_written_as_inputs() {
     let step = || Step::with_file(WEB);
-    let single = step().input("target", "ecs").input("service", "other").input("region", "r").input("image", IMAGE).plan();
+    let single = step().input("target", "ecs").input("service", "other").input("region", "eu-west-1").input("image", IMAGE).plan();
     assert_eq!(single.services[0].service, "other");
     assert_eq!(step().plan().services[0].service, "web");
     let named = step().file("deploy/other.yml", &WEB.replace("web:", "api:")).input("config", "deploy/other.yml").plan();
@@ -135,7 +135,7 @@ fn the_default_file_is_read_only_where_no_service_is_written_as_inputs() {
 #[test]
 fn json_is_yaml_too() {
     let text = format!(
-        r#"{{"version": 1, "services": {{"web": {{"target": "ecs", "region": "r", "image": "{IMAGE}", "health": {{"json": {{"/ok": true, "/n": 1, "/t": "1"}}}}}}}}}}"#
+        r#"{{"version": 1, "services": {{"web": {{"target": "ecs", "region": "eu-west-1", "image": "{IMAGE}", "health": {{"json": {{"/ok": true, "/n": 1, "/t": "1"}}}}}}}}}}"#
     );
     let plan = Step::with_file(&text).plan();
     let expected = [("/ok", serde_json::json!(true)), ("/n", serde_json::json!(1)), ("/t", serde_json::json!("1"))];

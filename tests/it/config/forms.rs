@@ -23,6 +23,8 @@ pub fn sample(setting: &Setting) -> (String, String) {
         // Half the time a deploy has by default.
         ("stabilize" | "health-initial-delay", _) => plain("7m"),
         ("region" | "aws-region", _) => plain("eu-central-1"),
+        ("cpu" | "memory", _) => ("512".to_owned(), "\"512\"".to_owned()),
+        ("secrets", _) => ("A=/web/a\nB=b".to_owned(), "{ A: /web/a, B: b }".to_owned()),
         ("image", _) => (IMAGE.to_owned(), format!("{{ from: \"{IMAGE}\" }}")),
         ("task-definition", _) => plain("taskdef.json"),
         ("health-path", _) => plain("/up"),

@@ -103,7 +103,7 @@ environments:
 
 #[test]
 fn what_only_shows_together_is_told_too() {
-    let service = |name: &str, more: &str| format!("  {name}: {{ target: ecs, region: r, image: \"{IMAGE}\"{more} }}\n");
+    let service = |name: &str, more: &str| format!("  {name}: {{ target: ecs, region: eu-west-1, image: \"{IMAGE}\"{more} }}\n");
     let file = |services: &[(&str, &str)], groups: &str| {
         let services: String = services.iter().map(|(name, more)| service(name, more)).collect();
         Step::with_file(&format!("version: 1\nservices:\n{services}groups: {groups}\n")).mistakes().join("\n")
@@ -128,7 +128,7 @@ fn what_only_shows_together_is_told_too() {
 
 #[test]
 fn files_that_are_none_say_why() {
-    let many: String = (0..101).map(|index| format!("  s{index}: {{ target: ecs, region: r, image: \"{IMAGE}\" }}\n")).collect();
+    let many: String = (0..101).map(|index| format!("  s{index}: {{ target: ecs, region: eu-west-1, image: \"{IMAGE}\" }}\n")).collect();
     let told = [
         Step::with_file("").mistakes(),
         Step::with_file("- a").mistakes(),
@@ -237,6 +237,14 @@ fn settings_that_would_do_nothing_or_can_never_succeed_are_mistakes() {
         step().input("stabilize", "15m"),
         step().input("traffic-hold", "1m"),
         step().input("mode", "rehearse").input("skip-deploy", "true"),
+        step()
+            .input("health-url", "http://169.254.169.254/latest")
+            .input("smoke", "FETCH /x")
+            .input("cpu", "1 core")
+            .input("memory", "1GB"),
+        step()
+            .input("secrets", "A=hunter2!\nB=arn:aws:s3:::x\nC=/web/key\nD=arn:aws:secretsmanager:eu-west-1:1:secret:x")
+            .input("cpu", ".25 vCPU"),
     ];
     let told: Vec<String> = told.iter().map(|step| step.mistakes().join("\n")).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -247,5 +255,10 @@ fn settings_that_would_do_nothing_or_can_never_succeed_are_mistakes() {
     timeout is 15m, and the proof takes 15m 2s at least: lengthen it, or shorten stabilize or health-initial-delay
     traffic-hold holds no share, and on ECS the service's strategy owns the traffic: remove it, and set the bake time of the service's own deployment strategy
     skip-deploy is set, and a rehearsal is one of a deploy: remove it, or write mode: verify
+    cpu is "1 core", no size: write 256 or .25 vCPU
+    health-url is a link-local or metadata address, behind which credentials lie: write an address the service answers at
+    smoke has "FETCH /x", no request: write GET /path, or POST /path 201
+    secrets sets A to what is no reference: write the ARN of a secret or of a parameter, or the parameter's name; a secret's value has no place here
+    secrets sets B to what is no reference: write the ARN of a secret or of a parameter, or the parameter's name; a secret's value has no place here
     "#);
 }

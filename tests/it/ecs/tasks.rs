@@ -8,7 +8,7 @@ use touchdown::simulator::fault::Fault;
 use touchdown::simulator::request::{Injection, When};
 use touchdown::simulator::seed::ServiceSeed;
 use touchdown::target::any::AnyTarget;
-use touchdown::target::{Before, Opaque, TaskHandle, TaskOrder, TaskState, TaskWhat};
+use touchdown::target::{Before, Gathered, Opaque, TaskHandle, TaskOrder, TaskState, TaskWhat};
 
 use super::stage::Deck;
 
@@ -102,6 +102,8 @@ async fn a_failed_release_leaves_stopped_tasks_log_lines_and_events_as_evidence(
     deck.settled(&prepared.release).await.unwrap_err();
     let release: Opaque = serde_json::to_value(&prepared.release).unwrap();
     let told = deck.ecs.clone().evidence().unwrap().gather(release).await;
+    assert_eq!(told.remedies, ["read the application's last log lines: they tell why it ended"]);
+    let told = told.evidence;
     let titles: Vec<&str> = told.iter().map(|evidence| evidence.title.as_str()).collect();
     assert_eq!(titles[..2], ["last log lines of app", "stopped tasks of web:2"]);
     assert!(told[0].lines.iter().any(|line| line.contains("DATABASE_URL is not set")), "{told:?}");
@@ -114,10 +116,11 @@ async fn evidence_that_may_not_be_read_is_less_and_never_a_failure() {
     let release = serde_json::to_value(&prepared.release).unwrap();
     deck.note(&prepared.release, "health checks failed").await;
     let told = deck.ecs.clone().evidence().unwrap().gather(release.clone()).await;
-    assert!(told.iter().any(|evidence| evidence.title == "events of the service"), "{told:?}");
+    assert!(told.evidence.iter().any(|evidence| evidence.title == "events of the service"), "{told:?}");
+    assert!(told.remedies.concat().contains("the load balancer's health check fails"), "{told:?}");
     for operation in ["logs:*", "elasticloadbalancing:*", "ecs:ListTasks", "ecs:DescribeServices", "ecs:DescribeTaskDefinition"] {
         deck.stage.world.deny(operation);
     }
-    assert_eq!(deck.ecs.clone().evidence().unwrap().gather(release).await, vec![]);
-    assert_eq!(deck.ecs.clone().evidence().unwrap().gather(Value::Null).await, vec![]);
+    assert_eq!(deck.ecs.clone().evidence().unwrap().gather(release).await, Gathered::default());
+    assert_eq!(deck.ecs.clone().evidence().unwrap().gather(Value::Null).await, Gathered::default());
 }

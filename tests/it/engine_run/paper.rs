@@ -163,6 +163,15 @@ impl RunsTask for OnPaper {
         Box::pin(async move { Ok(TaskHandle(order.token)) })
     }
 
+    fn find(&self, token: String) -> futures_util::future::BoxFuture<'static, Result<Option<TaskHandle>>> {
+        let begun = self.with("find job", |paper| paper.calls.contains(&"job".to_owned()));
+        Box::pin(async move { Ok(begun.then_some(TaskHandle(token))) })
+    }
+
+    fn by_hand(&self, token: &str) -> Vec<String> {
+        vec![format!("paper find {token}")]
+    }
+
     fn look(&self, _: TaskHandle, seen: usize) -> futures_util::future::BoxFuture<'static, Result<TaskLook>> {
         let (mischief, looks) = self.with("", |paper| {
             paper.looks += 1;

@@ -18,7 +18,7 @@ const PERMITTED: &[(&str, &[&str])] = &[
     ("mode", &["report", "engine", "config", "target", "health", "image", "cloud", "runner", "http", "simulator"]),
     ("report", &["engine", "health", "target", "runner"]),
     ("engine", &["target", "health", "runner", "http"]),
-    ("config", &["engine::record", "engine::member", "target", "health", "image", "cloud", "runner", "http::Endpoints"]),
+    ("config", &["engine::record", "engine::member", "target", "health", "image", "cloud", "runner", "http::Endpoints", "http::lookup"]),
     ("target", &["cloud", "http", "image", "runner::log"]),
     ("health", &["http"]),
     ("image", &["cloud", "http", "runner::log"]),

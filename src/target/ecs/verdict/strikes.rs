@@ -1,13 +1,14 @@
 //! What repeats itself and will not get better: told early, long before ECS gives up.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::failure::{Failure, Kind};
 
 use super::super::evidence;
-use super::super::shown::{list, moment, short, text};
+use super::super::shown::{list, moment, number, short, text};
 use super::{Ours, Seen};
 
 /// Tasks of one deployment that ended for the same fatal reason.
@@ -24,15 +25,28 @@ pub(super) fn out(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> Option<F
 
 fn by_tasks(seen: &Seen<'_>, ours: &Ours<'_>, primary: &Value) -> Option<Failure> {
     let mut reasons: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
-    for task in seen.stopped.iter().filter(|task| text(task, "startedBy") == text(primary, "id")) {
+    let grace = Duration::from_secs(number(seen.service, "healthCheckGracePeriodSeconds"));
+    let counts = |task: &&Value| evidence::failed_checks(task).is_none() || evidence::outlived(task, grace);
+    for task in seen.stopped.iter().filter(|task| text(task, "startedBy") == text(primary, "id")).filter(counts) {
         if let Some(reason) = evidence::fatal(task, ours.essential) {
             reasons.entry(reason).or_default().push(task);
         }
     }
-    let (reason, tasks) = reasons.into_iter().filter(|(_, tasks)| tasks.len() >= TASKS).max_by_key(|(_, tasks)| tasks.len())?;
-    let what = format!("{} does not start: {} tasks ended the same way ({reason})", short(ours.task_definition), tasks.len());
-    let failure = Failure::new(Kind::Unhealthy, what).why(evidence::task_in_words(tasks.first()?));
+    let (reason, tasks) =
+        reasons.into_iter().filter(|(_, tasks)| tasks.len() >= enough(tasks, primary)).max_by_key(|(_, tasks)| tasks.len())?;
+    let first = tasks.first()?;
+    let does_not = if evidence::failed_checks(first).is_some() { "does not become healthy" } else { "does not start" };
+    let what = format!("{} {does_not}: {} tasks ended the same way ({reason})", short(ours.task_definition), tasks.len());
+    let failure = Failure::new(Kind::Unhealthy, what).why(evidence::task_in_words(first));
     Some(evidence::remedies(&tasks).into_iter().fold(failure, Failure::fix))
+}
+
+/// How many tasks with one reason are enough. Tasks that begin together may all be slow once: of those that failed health checks,
+/// one must have been started in the place of another.
+fn enough(tasks: &[&Value], primary: &Value) -> usize {
+    let together = usize::try_from(number(primary, "desiredCount")).unwrap_or(usize::MAX);
+    let checked = tasks.first().is_some_and(|task| evidence::failed_checks(task).is_some());
+    if checked { TASKS.max(together.saturating_add(1)) } else { TASKS }
 }
 
 /// An event that tells of a lasting problem: what it is, and how often it must be told.
