@@ -35,7 +35,13 @@ pub(super) fn last_resort(service: &Service) -> bool {
 
 /// Whether the commands to put `service` back are the thing to do, or one of two.
 pub(super) fn first_resort(service: &Service) -> bool {
-    !service.by_hand.is_empty() && !goes_forward(service)
+    !service.by_hand.is_empty() && service.touched && !goes_forward(service)
+}
+
+/// The job that nobody can tell of, where the commands are there to look for it.
+pub(super) fn job_to_look_for(service: &Service) -> Option<&str> {
+    let unseen = service.jobs.iter().find(|job| job.ended == JobEnd::Unseen).filter(|_| !service.touched && !service.by_hand.is_empty());
+    unseen.map(|job| job.name.as_str())
 }
 
 fn subject(report: &Report, wanted: impl Fn(&Service) -> bool) -> Option<Phrase> {
@@ -52,6 +58,10 @@ fn forward(report: &Report) -> Option<Phrase> {
     let left = subject(report, ended_badly)?;
     if report.interrupted.is_some() && !report.taken_over {
         return Some(Phrase::words("wait for the post step of this job: it sees the migration of ").then(left).and(" to its end"));
+    }
+    if report.services.iter().any(|service| job_to_look_for(service).is_some()) {
+        let look = Phrase::words("look whether the migration of ").then(left).and(" still runs, and what it left in the database");
+        return Some(look.and(", before anything else"));
     }
     let look = Phrase::words("fix forward: look at what the migration of ").then(left).and(" left in the database, then correct the ");
     Some(look.and("migration and deploy again"))

@@ -15,7 +15,11 @@ pub(super) fn by_hand(report: &Report) -> Vec<Section> {
         let why = service.kept.as_ref().map(|why| format!(" It was left as it is: {}.", prose(why))).unwrap_or_default();
         format!("**To put {} back on {} by hand:**{why}\n\n{}\n", words(&service.name), before(service), commands(service))
     });
-    told.map(|text| section(Keep::Always, text)).collect()
+    let jobs = report.services.iter().filter_map(|service| {
+        let job = advice::job_to_look_for(service)?;
+        Some(format!("**To see whether the {} job of {} runs:**\n\n{}\n", words(job), words(&service.name), commands(service)))
+    });
+    told.chain(jobs).map(|text| section(Keep::Always, text)).collect()
 }
 
 /// The same where going back may do more harm than good: last of all, and with what must be looked at before.

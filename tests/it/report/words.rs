@@ -112,6 +112,19 @@ fn what_an_unsafe_migration_left_serving_is_not_called_the_new_release() {
 }
 
 #[test]
+fn a_job_that_nobody_could_see_is_not_called_ended_and_the_commands_look_for_it() {
+    let told = named("job-unseen");
+    let sentence = "web was not deployed: its migrate job was not seen to end, and the database may have been changed";
+    assert_eq!(told.report.sentence, sentence);
+    assert!(
+        told.summary.contains("**To see whether the migrate job of web runs:**") && !told.summary.contains("back by hand"),
+        "{}",
+        told.summary
+    );
+    assert!(told.log.iter().any(|line| line.contains("to see whether the migrate job of web runs:")), "{:?}", told.log);
+}
+
+#[test]
 fn a_run_of_which_a_part_is_live_says_so() {
     let entries = one_live_one_back().entries;
     let report = Report::of(&entries, None);
