@@ -167,7 +167,7 @@ impl Told {
             Event::JobRunning { .. } => self.job_runs = true,
             Event::JobNotBegun { .. } => self.job_ended(JobEnd::NotStarted),
             Event::JobEnded { .. } => self.job_ended(JobEnd::Well),
-            Event::Failed { failure } => self.job_ended(end_of_job(failure.kind, self.job_runs)),
+            Event::Failed { failure } => self.job_ended(end_of_job(failure, self.job_runs)),
             Event::Superseded { by } => self.superseded_by = Some(by.clone()),
             Event::Repaired { .. }
             | Event::Prepared { .. }
@@ -209,23 +209,12 @@ impl Told {
 }
 
 /// What a failure says of the job that was being started, or seen to its end.
-fn end_of_job(kind: Kind, runs: bool) -> JobEnd {
-    match (kind, runs) {
-        (Kind::Unhealthy, _) => JobEnd::Failed,
-        (Kind::TimedOut | Kind::Cancelled, true) => JobEnd::Stopped,
-        (Kind::Config | Kind::Denied | Kind::Missing | Kind::Conflict, false) => JobEnd::NotStarted,
-        (
-            Kind::Config
-            | Kind::Denied
-            | Kind::Missing
-            | Kind::Conflict
-            | Kind::TimedOut
-            | Kind::Cancelled
-            | Kind::Transient
-            | Kind::Superseded
-            | Kind::Bug,
-            _,
-        ) => JobEnd::Unseen,
+fn end_of_job(failure: &Failure, runs: bool) -> JobEnd {
+    match failure.kind {
+        Kind::Unhealthy => JobEnd::Failed,
+        Kind::TimedOut | Kind::Cancelled if runs => JobEnd::Stopped,
+        _ if failure.unchanged && !runs => JobEnd::NotStarted,
+        _ => JobEnd::Unseen,
     }
 }
 

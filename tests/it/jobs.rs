@@ -66,7 +66,11 @@ async fn a_job_whose_request_never_arrived_is_waited_for_as_long_as_it_may_be_un
         let began = rig.clock.now();
         let post = rig.post(&ran.state).await;
         assert!(rig.clock.now().since(began) >= Duration::from_secs(20), "{}", post.stdout);
-        assert!(post.stdout.contains("the migrate job was never begun") && post.stdout.contains("web was not touched"), "{}", post.stdout);
+        assert!(
+            post.stdout.contains("the migrate job was never begun") && post.stdout.contains("its migrate job could not be started"),
+            "{}",
+            post.stdout
+        );
         assert_eq!((world.count("RunTask"), running(&rig).await, rig.home().len()), (1, 0, 0), "{}", post.stdout);
     }
 }
@@ -83,7 +87,7 @@ async fn a_job_that_cannot_be_looked_for_is_never_told_as_nothing_touched() {
         "{}",
         post.stdout
     );
-    assert!(!post.stdout.contains("was not touched"), "{}", post.stdout);
+    assert!(post.stdout.contains("its migrate job was not seen to its end"), "{}", post.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,4 +110,20 @@ async fn a_job_that_is_refused_is_not_looked_for() {
         assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "untouched"), "{}", ran.stdout);
         assert!(ran.stdout.contains("ecs:RunTask and iam:PassRole") && !ran.stdout.contains("never begun"), "{}", ran.stdout);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_job_that_cannot_be_seen_for_a_while_is_waited_for_and_one_that_may_not_be_seen_is_never_told_as_nothing_touched() {
+    let rig = migrating().await;
+    let world = rig.simulator.world();
+    (0..30).for_each(|nth| world.inject(When::Operation("DescribeTasks".to_owned(), nth), Injection::Status(503)));
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+
+    let rig = migrating().await;
+    rig.simulator.world().deny("ecs:DescribeTasks");
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "failed"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("whether its migrate job runs cannot be told"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("allow ecs:DescribeTasks") && ran.stdout.contains("aws ecs list-tasks"), "{}", ran.stdout);
 }
