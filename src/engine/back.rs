@@ -21,6 +21,8 @@ use super::service::Service;
 const UNDER_WAY: Duration = Duration::from_secs(20);
 /// Pause between two looks for a job.
 const LOOK: Duration = Duration::from_secs(2);
+/// Pause between two tries of an undo after a signal.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long an undo is tried again after transient failures.
 const INSIST: Duration = Duration::from_secs(90);
 
@@ -31,7 +33,14 @@ pub(crate) async fn undo(member: &Member, tools: &Tools, service: &Service) -> E
         return Ok(vec![Event::Superseded { by }]);
     }
     let verb = || member.target.clone().rollback(captured.before.clone(), prepared.release.clone());
-    Ok(match tools.pace.insist(INSIST, verb).await {
+    let until = tools.pace.now().plus(INSIST);
+    let mut undone = tools.pace.insist(INSIST, verb).await;
+    // A signal is no reason to call it stuck: whoever waits no longer leaves the undo to the post step.
+    while tools.pace.halted() && tools.pace.now() < until && matches!(&undone, Err(failure) if failure.kind == Kind::Transient) {
+        tools.pace.breathe(AGAIN).await;
+        undone = tools.pace.insist(INSIST, verb).await;
+    }
+    Ok(match undone {
         Ok(Undo::Begun(release)) => vec![Event::UndoBegun { release }],
         Ok(Undo::NothingToUndo) => vec![Event::UndoneAlready],
         Ok(Undo::Superseded { by }) => vec![Event::Superseded { by }],

@@ -69,8 +69,8 @@ fn sentence(what: &str, facts: &[String]) -> String {
 fn looked_at(proven: &str, unproven: &str, proof: &[String], asked: &Asked) -> String {
     match not_asked(asked) {
         None => sentence(proven, proof),
-        Some(why) if proof.is_empty() => format!("{unproven} ({why})"),
-        Some(why) => format!("{unproven} ({why}); on the platform: {}", proof.join(", ")),
+        Some(why) if proof.is_empty() => format!("{unproven}: {why}"),
+        Some(why) => format!("{unproven}: {why}; on the platform {}", proof.join(", ")),
     }
 }
 
@@ -84,7 +84,7 @@ fn short(what: &str, failure: &Failure) -> String {
 pub fn not_asked(asked: &Asked) -> Option<String> {
     match asked {
         Asked::Health => None,
-        Asked::Nothing => Some("`skip-verify`: its health was not asked".to_owned()),
+        Asked::Nothing => Some("its health was not asked (skip-verify)".to_owned()),
         Asked::Waived { reason } => Some(format!("its health is waived: {reason}")),
         Asked::Platform => Some("it has no address to ask: only the platform's own checks speak for it".to_owned()),
     }

@@ -46,6 +46,16 @@ impl Pace {
         }
     }
 
+    /// Whether the run was told to stop.
+    pub(crate) fn halted(&self) -> bool {
+        *self.halt.borrow()
+    }
+
+    /// Waits `duration`, whatever the run was told: between two tries of what must not be given up.
+    pub(crate) async fn breathe(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
     /// Waits at most `duration`: less when the group is about to commit.
     pub(crate) async fn idle(&self, duration: Duration) -> Result<(), Halted> {
         let mut hurry = self.hurry.clone();

@@ -2,7 +2,7 @@
 
 use super::headline::{cause, goes_forward, migration};
 use super::phrase::{Phrase, named, names};
-use super::{Ending, Report, Service};
+use super::{Ending, JobEnd, Report, Service};
 
 /// Why a run came to no good end although nothing failed.
 pub(super) fn without_failure(report: &Report) -> Option<Phrase> {
@@ -35,7 +35,13 @@ pub(super) fn last_resort(service: &Service) -> bool {
 
 /// Whether the commands to put `service` back are the thing to do, or one of two.
 pub(super) fn first_resort(service: &Service) -> bool {
-    !service.by_hand.is_empty() && !goes_forward(service)
+    !service.by_hand.is_empty() && service.touched && !goes_forward(service)
+}
+
+/// The job that nobody can tell of, where the commands are there to look for it.
+pub(super) fn job_to_look_for(service: &Service) -> Option<&str> {
+    let unseen = service.jobs.iter().find(|job| job.ended == JobEnd::Unseen).filter(|_| !service.touched && !service.by_hand.is_empty());
+    unseen.map(|job| job.name.as_str())
 }
 
 fn subject(report: &Report, wanted: impl Fn(&Service) -> bool) -> Option<Phrase> {
@@ -48,9 +54,17 @@ fn forward(report: &Report) -> Option<Phrase> {
         let forward = Phrase::words("fix forward: deploy a release of ").then(left).and(" that works with the changed database");
         return Some(forward.and("; going back comes last, and only after a look at the database"));
     }
-    let migrated = |service: &Service| !service.touched && migration(service).is_some() && service.failure.is_some();
-    let left = subject(report, migrated)?;
-    Some(Phrase::words("look at what the migration of ").then(left).and(" left in the database, then correct it and deploy again"))
+    let ended_badly = |service: &Service| !service.touched && migration(service).is_some_and(|job| job.ended != JobEnd::Well);
+    let left = subject(report, ended_badly)?;
+    if report.interrupted.is_some() && !report.taken_over {
+        return Some(Phrase::words("wait for the post step of this job: it sees the migration of ").then(left).and(" to its end"));
+    }
+    if report.services.iter().any(|service| job_to_look_for(service).is_some()) {
+        let look = Phrase::words("look whether the migration of ").then(left).and(" still runs, and what it left in the database");
+        return Some(look.and(", before anything else"));
+    }
+    let look = Phrase::words("fix forward: look at what the migration of ").then(left).and(" left in the database, then correct the ");
+    Some(look.and("migration and deploy again"))
 }
 
 fn by_hand(report: &Report) -> Option<Phrase> {

@@ -125,7 +125,9 @@ fn next(report: &Report) -> Vec<String> {
         None => format!("look first at {} on the platform: what serves there is not known here", service.name),
     });
     lines.extend(listed(commands.collect(), "service"));
-    let more = report.services.iter().any(|service| !service.by_hand.is_empty() && service.touched);
+    let shown =
+        |service: &Service| advice::first_resort(service) || advice::last_resort(service) || advice::job_to_look_for(service).is_some();
+    let more = report.services.iter().any(shown);
     lines.extend(more.then(|| "the job summary has all the commands".to_owned()));
     lines
 }

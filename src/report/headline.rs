@@ -60,6 +60,7 @@ fn alone(service: &Service, mode: &str) -> Phrase {
             name().and(" was rolled back: ").code(was).and(" serves again").and(proven)
         }
         (Ending::RolledBack, _) => name().and(" was taken back: nothing served before, and nothing does now"),
+        (Ending::Untouched | Ending::Failed | Ending::RollingBack, _) if !service.touched && has_run_jobs(service) => after_jobs(service),
         (Ending::RollingBack, Stood::Running { .. }) => {
             name().and(" is being rolled back to ").code(was).and("; this step ended before that was done")
         }
@@ -68,12 +69,11 @@ fn alone(service: &Service, mode: &str) -> Phrase {
             Some(by) => name().and(" was superseded: somebody else's ").code(by).and(" serves and was left alone"),
             None => name().and(" was superseded: somebody else's deployment serves and was left alone"),
         },
-        (Ending::Untouched | Ending::Failed, _) if !service.touched && !service.jobs.is_empty() => after_jobs(service),
         (Ending::Untouched, Stood::Running { .. }) => name().and(" was not touched: ").code(was).and(" serves as before"),
         (Ending::Untouched, _) => name().and(" was not touched"),
         (Ending::Failed, _) if goes_forward(service) => {
-            let left = name().and(" failed after its migration: ").code(new).and(" was left in place, as ");
-            left.code(was).and(" may not work with the changed database")
+            let left = name().and(" failed after its migration changed the database: ").code(new).and(" was left in place, as ");
+            left.code(was).and(" may not work with the database any more")
         }
         (Ending::Failed, _) if service.failure.is_some() => name().and(" failed: ").code(new).and(" was left in place, not proven"),
         (Ending::Failed, _) => name().and(" was left on ").code(new).and(", not proven"),
@@ -101,6 +101,11 @@ fn was_unhealthy(service: &Service) -> bool {
     matches!(&service.before, Stood::Running { health: Some(health), .. } if health.starts_with("not healthy"))
 }
 
+/// Whether jobs did anything, or are what it failed by.
+fn has_run_jobs(service: &Service) -> bool {
+    service.jobs.iter().any(|job| job.ended != JobEnd::NotStarted || service.failure.is_some())
+}
+
 /// Its jobs ran, and then nothing else did: the service was not touched, what the jobs work on may have been.
 fn after_jobs(service: &Service) -> Phrase {
     let told = Phrase::name(&service.name).and(" was not deployed: ");
@@ -109,6 +114,9 @@ fn after_jobs(service: &Service) -> Phrase {
         Stood::Absent | Stood::NeverServed | Stood::Unknown => Phrase::words("the service was not touched"),
     };
     match (service.jobs.iter().find(|job| job.ended != JobEnd::Well), migration(service)) {
+        (Some(job), Some(_)) if job.ended == JobEnd::Unseen => {
+            told.and(format!("its {} job was not seen to end, and the database may have been changed", job.name))
+        }
         (Some(job), migration) => {
             let told = told.and(format!("its {} job {}; the service was not touched", job.name, ended(job.ended)));
             if migration.is_some() { told.and(", the database may have been") } else { told }
@@ -123,8 +131,8 @@ fn ended(end: JobEnd) -> &'static str {
         JobEnd::Well => "ended well",
         JobEnd::Failed => "failed",
         JobEnd::Stopped => "was stopped before its end",
-        JobEnd::NotStarted => "could not be started",
-        JobEnd::Unseen => "was not seen to its end",
+        JobEnd::NotStarted => "was not started",
+        JobEnd::Unseen => "was not seen to end",
     }
 }
 
@@ -135,7 +143,7 @@ pub(super) fn migration(service: &Service) -> Option<&Job> {
 
 /// Whether going back may do more harm than good: what stood before may not work with the changed database.
 pub(super) fn goes_forward(service: &Service) -> bool {
-    service.kept.is_some() && migration(service).is_some_and(|job| !job.old_release_can_run)
+    service.outcome == Ending::Failed && migration(service).is_some_and(|job| !job.old_release_can_run)
 }
 
 /// Several services: those that need a person most first.
@@ -151,7 +159,7 @@ fn together(services: &[Service], mode: &str) -> Phrase {
         phrase = if ending == Ending::Planned {
             phrase.then(planned(&of))
         } else {
-            phrase.then(subject(&of)).and(format!(" {}", predicate(ending, &of, mode)))
+            phrase.then(subject(&of)).then(predicate(ending, &of, mode))
         };
     }
     phrase
@@ -173,18 +181,22 @@ fn planned(of: &[&Service]) -> Phrase {
     }
 }
 
-fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
+fn predicate(ending: Ending, of: &[&Service], mode: &str) -> Phrase {
     let (is, was) = if of.len() == 1 { ("is", "was") } else { ("are", "were") };
-    let to = |revision: Option<&str>, word: &str| revision.filter(|_| of.len() == 1).map(|to| format!(" {word} {to}")).unwrap_or_default();
+    let to = |words: String, revision: Option<&str>| match revision.filter(|_| of.len() == 1) {
+        Some(revision) => Phrase::words(format!(" {words} ")).code(revision),
+        None => Phrase::words(format!(" {}", words.rsplit_once(' ').map_or("", |(words, _)| words))),
+    };
     let unproven = of.iter().filter(|service| service.unproven.is_some()).count();
     let proven = match (unproven, of.len()) {
         (0, _) => ", proven".to_owned(),
         (1, 1) => ", not proven".to_owned(),
         (unproven, all) => format!(", {unproven} of {all} not proven"),
     };
-    match ending {
+    let first = of.first();
+    let words = match ending {
         Ending::Live if mode == "rollback" => format!("{is} back on an earlier release{proven}"),
-        Ending::Live => format!("{is} live{}{proven}", to(of[0].revision.as_deref(), "on")),
+        Ending::Live => return to(format!("{is} live on"), first.and_then(|one| one.revision.as_deref())).and(proven),
         Ending::Unchanged if mode == "history" => {
             format!("have {}", count(of.iter().map(|service| service.releases.len()).sum(), "release"))
         }
@@ -193,13 +205,14 @@ fn predicate(ending: Ending, of: &[&Service], mode: &str) -> String {
         Ending::Healthy => format!("{is} healthy"),
         Ending::Unhealthy => format!("{is} not healthy"),
         Ending::Untouched => format!("{was} not touched{}", migrations(of)),
-        Ending::RolledBack => format!("{was} rolled back{}{proven}", to(of[0].before.revision(), "to")),
+        Ending::RolledBack => return to(format!("{was} rolled back to"), first.and_then(|one| one.before.revision())).and(proven),
         Ending::Superseded => format!("{was} superseded by somebody else's deployment and left alone"),
-        Ending::RollingBack => format!("{is} being rolled back; this step ended before that was done"),
+        Ending::RollingBack => format!("{is} being rolled back (not done when this step ended)"),
         Ending::Failed if of.iter().any(|service| service.touched) => format!("failed and {was} left in place, not proven"),
         Ending::Failed => format!("{was} not deployed{}", migrations(of)),
-        Ending::Stuck => format!("{is} stuck: not put back; what serves now is not known, perhaps nothing"),
-    }
+        Ending::Stuck => format!("{is} stuck (not put back; what serves now is not known, perhaps nothing)"),
+    };
+    Phrase::words(format!(" {words}"))
 }
 
 /// That what was not touched has a database that may have been.
@@ -215,10 +228,16 @@ fn migrations(of: &[&Service]) -> String {
 /// How `service` stands now, in one sentence. What a migration did stays, whatever serves.
 pub(super) fn stands(service: &Service) -> Phrase {
     let put_back = matches!(service.outcome, Ending::RolledBack | Ending::RollingBack | Ending::Untouched | Ending::Stuck);
-    match migration(service).filter(|_| put_back).map(|job| job.ended) {
-        None => serves(service),
-        Some(JobEnd::Well) => serves(service).and("; what its migration did to the database stays"),
-        Some(end) => serves(service).and(format!("; its migrate job {}, and may have changed the database", ended(end))),
+    let serves = serves(service);
+    match migration(service).filter(|_| put_back || service.outcome == Ending::Failed) {
+        None => serves,
+        Some(job) if goes_forward(service) => {
+            let has = if job.ended == JobEnd::Well { "has" } else { "may have" };
+            let told = serves.and(format!("; its migration {has} changed the database, and "));
+            told.code(was(service)).and(" may not work with it")
+        }
+        Some(job) if job.ended == JobEnd::Well => serves.and("; what its migration did to the database stays"),
+        Some(job) => serves.and(format!("; its migrate job {}, and may have changed the database", ended(job.ended))),
     }
 }
 
@@ -240,6 +259,7 @@ fn serves(service: &Service) -> Phrase {
                 .map_or(stands.clone(), |other| stands.and(", as ").then(Phrase::name(other)).and(" did not go live"))
         }
         (Ending::RolledBack, _) => empty().and("nothing serves, as before; ").code(new).and(" serves nobody"),
+        (Ending::RollingBack, Stood::Running { .. }) if !service.touched => empty().code(was).and(" serves, as before"),
         (Ending::RollingBack, Stood::Running { .. }) => empty().and("on its way back to ").code(was).and("; nobody has seen it arrive yet"),
         (Ending::RollingBack, _) => empty().and("on its way back to serving nobody, as before; nobody has seen the end yet"),
         (Ending::Superseded, _) => named(service.superseded_by.as_deref().unwrap_or("somebody's")).and(" serves; left alone"),
@@ -250,29 +270,15 @@ fn serves(service: &Service) -> Phrase {
         (Ending::Untouched, Stood::Absent) => empty().and("there is no such service, as before"),
         (Ending::Untouched, Stood::NeverServed) => empty().and("nothing serves, as before"),
         (Ending::Untouched | Ending::Planned, Stood::Unknown) => empty().and("not touched"),
-        (Ending::Failed, _) => left(service),
+        (Ending::Failed, Stood::Running { .. }) if !service.touched => empty().code(was).and(" serves, as before"),
+        (Ending::Failed, _) if !service.touched => empty().and("not touched"),
+        (Ending::Failed, _) => empty().and("left on ").code(new).and(", not proven"),
         (Ending::Stuck, Stood::Running { .. }) => {
             empty().and("neither ").code(was).and(" nor ").code(new).and(" is known to serve: it may serve nobody")
         }
         (Ending::Stuck, _) => empty().code(new).and(" may or may not serve: a person must look"),
         (Ending::Healthy, _) => empty().code(was).and(" serves, healthy"),
         (Ending::Unhealthy, _) => empty().code(was).and(" serves, not healthy"),
-    }
-}
-
-/// What was changed and is not put back.
-fn left(service: &Service) -> Phrase {
-    let stands = match service.touched {
-        true => Phrase::words("left on ").code(new(service)).and(", not proven"),
-        false => Phrase::default().code(was(service)).and(" serves, as before"),
-    };
-    match migration(service) {
-        Some(job) if !job.old_release_can_run => {
-            let has = if job.ended == JobEnd::Well { "has" } else { "may have" };
-            let stands = stands.and(format!("; its migration {has} changed the database, and "));
-            stands.code(was(service)).and(" may not work with it")
-        }
-        Some(_) | None => stands,
     }
 }
 

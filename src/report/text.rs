@@ -51,13 +51,14 @@ fn of_service(report: &Report, service: &Service) -> Vec<String> {
 
 /// The commands to put it back; with a warning, where going back may do more harm than good.
 fn commands(service: &Service) -> Vec<String> {
-    let heading = match (advice::first_resort(service), advice::last_resort(service)) {
-        (true, _) => format!("to put {} back by hand:", service.name),
-        (_, true) => format!(
+    let heading = match (advice::first_resort(service), advice::last_resort(service), advice::job_to_look_for(service)) {
+        (true, ..) => format!("to put {} back by hand:", service.name),
+        (_, true, _) => format!(
             "the last resort, once you know that {} works with the changed database; to go back by hand:",
             service.before.revision().unwrap_or("what stood before")
         ),
-        (false, false) => return Vec::new(),
+        (.., Some(job)) => format!("to see whether the {job} job of {} runs:", service.name),
+        (false, false, None) => return Vec::new(),
     };
     labelled("hand", std::iter::once(heading).chain(service.by_hand.iter().cloned()))
 }

@@ -25,7 +25,7 @@ pub(super) fn head(report: &Report) -> String {
 
 fn glyph(report: &Report) -> &'static str {
     let unproven = report.services.iter().any(|service| service.unproven.is_some());
-    if report.outcome == Ending::Live && unproven { "⚠️" } else { report.outcome.glyph() }
+    if report.outcome.is_good() && unproven { "⚠️" } else { report.outcome.glyph() }
 }
 
 /// What a rehearsal did to production, whatever else it came to.

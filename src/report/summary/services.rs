@@ -1,7 +1,7 @@
 //! The table of services: what served, what serves now, what proves it, how long it took.
 
 use crate::report::phrase::{count, span};
-use crate::report::{Ending, Report, Service, Stood};
+use crate::report::{Ending, Report, Service, Stood, headline};
 
 use super::address::{link, target};
 use super::{Keep, Section, cell, code, code_cell, folded, prose, section, short, unprefixed, words};
@@ -69,6 +69,7 @@ fn moved(service: &Service, looking: bool) -> String {
         Ending::Planned | Ending::Healthy | Ending::Unhealthy => vec![was],
         _ if looking => vec![was],
         Ending::Live => vec![was, is(&new)],
+        Ending::Unchanged if service.revision.is_none() => vec![was],
         Ending::Unchanged => vec![format!("{} as before", is(&new))],
         Ending::RolledBack => vec![was.clone(), gone(&new), is(&was)],
         Ending::RollingBack => vec![was.clone(), gone(&new), format!("⏳&nbsp;{was}")],
@@ -83,7 +84,13 @@ fn moved(service: &Service, looking: bool) -> String {
         Ending::Stuck => vec![was, gone(&new), is("?")],
     };
     let arrow = if stops.iter().map(String::len).sum::<usize>() < LINE { " → " } else { "<br>→&nbsp;" };
-    format!("{}{}", stops.join(arrow), image(service))
+    format!("{}{}{}", stops.join(arrow), image(service), database(service))
+}
+
+/// A service that was not touched beside a database that may have been.
+fn database(service: &Service) -> &'static str {
+    let beside = !service.touched && headline::migration(service).is_some();
+    if beside { "<br><sub>⚠️ its database may have changed</sub>" } else { "" }
 }
 
 /// The image that was to serve.

@@ -15,7 +15,11 @@ pub(super) fn by_hand(report: &Report) -> Vec<Section> {
         let why = service.kept.as_ref().map(|why| format!(" It was left as it is: {}.", prose(why))).unwrap_or_default();
         format!("**To put {} back on {} by hand:**{why}\n\n{}\n", words(&service.name), before(service), commands(service))
     });
-    told.map(|text| section(Keep::Always, text)).collect()
+    let jobs = report.services.iter().filter_map(|service| {
+        let job = advice::job_to_look_for(service)?;
+        Some(format!("**To see whether the {} job of {} runs:**\n\n{}\n", words(job), words(&service.name), commands(service)))
+    });
+    told.chain(jobs).map(|text| section(Keep::Always, text)).collect()
 }
 
 /// The same where going back may do more harm than good: last of all, and with what must be looked at before.
@@ -24,7 +28,7 @@ pub(super) fn last_resort(report: &Report) -> Vec<Section> {
     let told = left.map(|service| {
         let (name, to) = (words(&service.name), before(service));
         let warning = format!(
-            "⚠️ The migration of {name} has changed the database, or may have: {to} may fail on it, or damage what is in it. \
+            "⚠️ The migration of {name} has changed the database: {to} may fail on it, or damage what is in it. \
              Type this only once you know that {to} works with the database as it is now."
         );
         format!("### The last resort: going back to {to}\n\n{warning}\n\n{}\n", commands(service))
@@ -71,9 +75,10 @@ pub(super) fn standing(report: &Report) -> Option<Section> {
     Some(section(Keep::Story, text))
 }
 
-/// The last release that was proven, where it does not serve.
+/// The last release that was proven, where it does not serve and going back to it would help.
 pub(super) fn last_proven(service: &Service) -> String {
-    let good = service.known_good.as_deref().filter(|good| service.serving.as_deref() != Some(*good));
+    let worth_it = |good: &&str| service.serving.as_deref() != Some(*good) && !headline::goes_forward(service);
+    let good = service.known_good.as_deref().filter(worth_it);
     good.map(|good| format!(" (last proven: {})", code(good))).unwrap_or_default()
 }
 

@@ -63,7 +63,7 @@ fn alike(report: &Report) -> Vec<Same<'_>> {
 fn failed(service: &Service) -> &'static str {
     match service.outcome {
         Ending::Unhealthy => "is not healthy",
-        Ending::Untouched => "was not touched",
+        Ending::Untouched => "was not deployed",
         Ending::Live | Ending::Unchanged | Ending::Planned | Ending::Healthy => "is told about",
         Ending::RolledBack | Ending::RollingBack | Ending::Superseded | Ending::Failed | Ending::Stuck => "failed",
     }

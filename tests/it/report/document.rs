@@ -127,6 +127,7 @@ async fn the_report_of_a_cancelled_run_is_of_the_schema() {
     }));
     let report = held(&under_way.ended().await, "mode-cancelled");
     assert_eq!((report["interrupted"].as_str(), report["taken-over"].as_bool()), (Some("SIGINT"), Some(false)), "{report}");
+    assert_eq!(report["outcome"], "rolling-back", "an undo that a signal cut short is the post step's, and not stuck: {report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,9 +54,7 @@ fn what_nobody_asked_about_is_nowhere_called_proven() {
         lines.for_each(|line| assert!(!calls_proven(line), "{name}: {line}"));
     }
     let told = named("skip-verify");
-    assert!(
-        told.log.contains(&"not proven (`skip-verify`: its health was not asked); on the platform: 2 of 2 tasks run web:42".to_owned())
-    );
+    assert!(told.log.contains(&"not proven: its health was not asked (skip-verify); on the platform 2 of 2 tasks run web:42".to_owned()));
     assert_eq!(named("verify-waived").report.outcome.word(), "unchanged", "nobody knows whether it is healthy");
 }
 
@@ -76,7 +74,7 @@ async fn a_run_without_checks_calls_nothing_proven_wherever_it_ends() {
 fn after_an_unsafe_migration_going_back_comes_last_and_with_a_warning() {
     let told = named("unsafe-migration");
     let places = |marks: [&str; 4]| marks.map(|mark| told.summary.find(mark).unwrap_or_else(|| panic!("{mark}: {}", told.summary)));
-    let order = places(["may not work with the changed database", "fix forward", "⚠️ The migration of web", "aws ecs update-service"]);
+    let order = places(["changed the database", "fix forward", "⚠️ The migration of web", "aws ecs update-service"]);
     assert!(order.is_sorted(), "{}", told.summary);
     let after = &told.summary[order[3]..];
     assert!(!after.contains("### ") && !after.contains("**Do**"), "nothing but the commands comes after them: {after}");
@@ -111,6 +109,19 @@ fn what_an_unsafe_migration_left_serving_is_not_called_the_new_release() {
     assert_eq!((told.report.outcome.word(), service.serving.as_deref(), service.touched), ("failed", Some("web:41"), false));
     assert!(service.stands.starts_with("web:41 serves, as before; its migration may have changed the database"), "{}", service.stands);
     assert!(!told.summary.contains("aws ecs"), "there is nothing to put back: {}", told.summary);
+}
+
+#[test]
+fn a_job_that_nobody_could_see_is_not_called_ended_and_the_commands_look_for_it() {
+    let told = named("job-unseen");
+    let sentence = "web was not deployed: its migrate job was not seen to end, and the database may have been changed";
+    assert_eq!(told.report.sentence, sentence);
+    assert!(
+        told.summary.contains("**To see whether the migrate job of web runs:**") && !told.summary.contains("back by hand"),
+        "{}",
+        told.summary
+    );
+    assert!(told.log.iter().any(|line| line.contains("to see whether the migrate job of web runs:")), "{:?}", told.log);
 }
 
 #[test]

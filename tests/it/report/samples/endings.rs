@@ -33,6 +33,7 @@ pub fn all() -> Vec<(&'static str, Vec<Entry>, Option<Failure>)> {
         ("unsafe-migration-failed", unsafe_migration_failed()),
         ("cancelled-in-migration", cancelled_in_migration()),
         ("verify-waived", verify_waived()),
+        ("job-unseen", job_unseen()),
         ("stuck", stuck()),
         ("untouched", untouched()),
         ("post-took-over", post_took_over()),
@@ -218,6 +219,15 @@ fn unsafe_migration_failed() -> Sample {
 
 fn cancelled_in_migration() -> Sample {
     migrating(JobRollback::Safe).record(Record::Interrupted { by: "SIGINT".into() })
+}
+
+pub fn job_unseen() -> Sample {
+    let sample = Sample::web().captured("web", "web:41").prepared("web", "web:42", &["image: v1.2.9 → v1.3.0"]);
+    let sample = sample.event("web", Event::JobStarted { job: Job::Migrate, rollback: JobRollback::Safe }).after(61.0);
+    let lost = Failure::new(Kind::Transient, "web: ECS did not answer RunTask").why("the connection was reset");
+    let why = "whether its migrate job runs cannot be told: ECS does not answer".to_owned();
+    let by_hand = vec!["aws ecs list-tasks --region eu-west-1 --cluster production --started-by td-0f3c9a1b".to_owned()];
+    sample.failed("web", lost, &[]).event("web", Event::Kept { why, by_hand })
 }
 
 fn verify_waived() -> Sample {
