@@ -29,6 +29,9 @@ const INSIST: Duration = Duration::from_secs(90);
 /// Sends the undo.
 pub(crate) async fn undo(member: &Member, tools: &Tools, service: &Service) -> Ended {
     let (Some(prepared), Some(captured)) = (&service.prepared, &service.captured) else { return Ok(vec![Event::UndoneAlready]) };
+    if let Some(by) = marks::taken_since(member, tools, service).await {
+        return Ok(vec![Event::Superseded { by }]);
+    }
     let verb = || member.target.clone().rollback(captured.before.clone(), prepared.release.clone());
     let until = tools.pace.now().plus(INSIST);
     let mut undone = tools.pace.insist(INSIST, verb).await;

@@ -8,7 +8,7 @@ use crate::health::probe::{Shipped, probe, smoke};
 use crate::health::verdict::{baseline, judge};
 use crate::health::{Baseline, HealthAt, HealthSettings, Sample, Verdict};
 use crate::http::Http;
-use crate::target::{Arrival, Before, Captured, InFlight, Mark, Observation, Opaque, Prepared, Step, TaskHandle, TaskOrder, TaskState};
+use crate::target::{Arrival, Before, Captured, InFlight, Observation, Opaque, Prepared, Step, TaskHandle, TaskOrder, TaskState};
 use crate::values::{Address, NamedBy};
 
 use super::marks;
@@ -392,13 +392,13 @@ pub(crate) async fn finish(member: &Member, tools: &Tools, service: &Service) ->
     let (Some(prepared), Some(captured)) = (&service.prepared, &service.captured) else { return Vec::new() };
     let verb = || member.target.clone().finish(prepared.release.clone(), captured.before.clone());
     let mut left: Vec<String> = tools.pace.insist(INSIST, verb).await.err().map(|failure| failure.what).into_iter().collect();
-    if let Some(marks) = member.target.clone().marks()
+    if let Some(carried) = member.target.clone().marks()
         && (!service.unchanged() || captured.mark.is_some())
     {
         // What nobody proved is not called proven: then only the open mark is taken away.
         let marked = match member.checks {
-            Checks::Asked => marks.write(Mark::Proven { revision: prepared.revision.clone() }).await,
-            Checks::Skipped => marks.close(member.run.clone()).await,
+            Checks::Asked => marks::prove(member, &prepared.revision).await,
+            Checks::Skipped => carried.close(member.holder()).await,
         };
         left.extend(marked.err().map(|failure| failure.what));
     }

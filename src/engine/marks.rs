@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::failure::{Failure, Kind};
-use crate::target::{Arrival, Captured, Leavings, Mark, Opaque, Undo};
+use crate::failure::{Failure, Kind, Result};
+use crate::target::{Arrival, Captured, Holder, Leavings, Mark, Opaque, Undo};
 use crate::values::RunId;
 
 use super::forward::{Ended, Tools, arrive};
-use super::member::Member;
+use super::member::{Fate, Member};
 use super::record::Event;
 use super::service::Service;
 
@@ -26,7 +26,7 @@ pub(crate) async fn open(member: &Member, tools: &Tools, service: &Service) {
     let Some(back_to) = captured.revision.clone() else { return };
     let jobs: Duration = [&member.before, &member.migrate].into_iter().flatten().map(|job| job.timeout).sum();
     let until = tools.pace.now().plus(jobs + member.timeout + member.rollback_timeout);
-    let mark = Mark::Open { run: member.run.clone(), until, back_to, to: prepared.revision.clone() };
+    let mark = Mark::Open { by: member.holder(), until, back_to, to: prepared.revision.clone() };
     if let Err(failure) = marks.write(mark).await {
         tracing::warn!(service = %member.name, "no open mark: a lost run will not be repaired by the next one ({})", failure.what);
     }
@@ -35,40 +35,72 @@ pub(crate) async fn open(member: &Member, tools: &Tools, service: &Service) {
 /// This run is done with the service and leaves it as it is, proven or not.
 pub(crate) async fn close(member: &Member, tools: &Tools) {
     let Some(marks) = member.target.clone().marks() else { return };
-    if let Err(failure) = tools.pace.insist(TIDY, || marks.close(member.run.clone())).await {
+    if let Err(failure) = tools.pace.insist(TIDY, || marks.close(member.holder())).await {
         tracing::warn!(service = %member.name, "the open mark stays, and the next run waits for its end ({})", failure.what);
     }
 }
 
 /// What stood before is proven again.
 pub(crate) async fn proven(member: &Member, tools: &Tools, revision: Option<&str>) {
-    let (Some(marks), Some(revision)) = (member.target.clone().marks(), revision) else { return };
-    let mark = Mark::Proven { revision: revision.to_owned() };
-    if let Err(failure) = tools.pace.insist(TIDY, || marks.write(mark.clone())).await {
+    let Some(revision) = revision else { return };
+    if let Err(failure) = tools.pace.insist(TIDY, || prove(member, revision)).await {
         tracing::debug!(service = %member.name, "the mark stays open: {}", failure.what);
+    }
+}
+
+/// Says that this step proved `revision`; but what another step has open by now is not ours to write over.
+pub(crate) async fn prove(member: &Member, revision: &str) -> Result<()> {
+    let Some(marks) = member.target.clone().marks() else { return Ok(()) };
+    match marks.read().await? {
+        Some(Mark::Open { by, .. }) if by != member.holder() => Ok(()),
+        _ => marks.write(Mark::Proven { revision: revision.to_owned() }).await,
+    }
+}
+
+/// Whether another step has had the service since this one, with the very revision this one made: that is its release now, and not
+/// ours to undo, although the platform shows no difference. What serves, in words.
+pub(crate) async fn taken_since(member: &Member, tools: &Tools, service: &Service) -> Option<String> {
+    let (marks, captured, prepared) = (member.target.clone().marks()?, service.captured.as_ref()?, service.prepared.as_ref()?);
+    let mark = tools.pace.insist(TIDY, || marks.read()).await.ok()??;
+    let (own, revision) = (member.holder(), &prepared.revision);
+    match &mark {
+        _ if captured.mark.as_deref() == Some(&mark) => None,
+        Mark::Open { by, .. } | Mark::Closed { by } if *by == own => None,
+        Mark::Open { by, to, .. } if to == revision => Some(format!("{revision} (of run {}, another step)", by.run)),
+        Mark::Proven { revision: proven } if proven == revision => Some(format!("{revision} (proven by another step)")),
+        Mark::Closed { by } => {
+            let until = tools.pace.now();
+            let ours = Mark::Open { by: own, until, back_to: captured.revision.clone()?, to: revision.clone() };
+            let stands = marks.leavings(ours).await.ok()? == Leavings::Release;
+            stands.then(|| format!("{revision} (left by run {}, another step)", by.run))
+        }
+        Mark::Open { .. } | Mark::Proven { .. } => None,
     }
 }
 
 /// Why the service is not free, in words; `None`: it is.
 pub(crate) fn occupied(member: &Member, captured: &Captured<Opaque>, now: Timestamp) -> Option<String> {
-    match &captured.mark {
-        Some(Mark::Open { run, until, .. }) if !has_ended(run, *until, &member.run, now) => {
-            Some(format!("run {run} has it until {}", until.rfc3339()))
+    match captured.mark.as_deref() {
+        Some(Mark::Open { by, until, .. }) if !has_ended(member, by, *until, now) => {
+            Some(format!("run {} has it until {}", by.run, until.rfc3339()))
         }
         _ => captured.in_flight.clone(),
     }
 }
 
-fn has_ended(run: &RunId, until: Timestamp, own: &RunId, now: Timestamp) -> bool {
-    until < now || (run.id == own.id && run.attempt < own.attempt)
+/// Its time is over, or it is an earlier attempt or an earlier step of this very run.
+fn has_ended(member: &Member, by: &Holder, until: Timestamp, now: Timestamp) -> bool {
+    let own = &member.run;
+    until < now || (by.run.id == own.id && (by.run.attempt < own.attempt || (member.fate)(&by.step) != Fate::Unknown))
 }
 
 /// The run that was lost with its release on the platform.
 pub(crate) async fn lost(member: &Member, tools: &Tools, captured: &Captured<Opaque>) -> Option<RunId> {
-    let Some(mark @ Mark::Open { run, until, .. }) = &captured.mark else { return None };
-    let marks = member.target.clone().marks().filter(|_| has_ended(run, *until, &member.run, tools.pace.now()))?;
+    let Some(mark @ Mark::Open { by, until, .. }) = captured.mark.as_deref() else { return None };
+    let is_lost = has_ended(member, by, *until, tools.pace.now()) && (member.fate)(&by.step) != Fate::Committed;
+    let marks = member.target.clone().marks().filter(|_| is_lost)?;
     match tools.pace.insist(INSIST, || marks.leavings(mark.clone())).await {
-        Ok(Leavings::Release) => Some(run.clone()),
+        Ok(Leavings::Release) => Some(by.run.clone()),
         Ok(Leavings::Nothing) => None,
         Err(failure) => {
             tracing::debug!(service = %member.name, "what the lost run left cannot be told: {failure}");
@@ -86,7 +118,7 @@ pub(crate) async fn repair(member: &Member, tools: &Tools) -> Ended {
         Ok(found) => found,
         Err(failure) => return Ok(vec![Event::Failed { failure }]),
     };
-    let Some(mark @ Mark::Open { .. }) = found.mark else {
+    let Some(mark @ Mark::Open { .. }) = found.mark.map(|mark| *mark) else {
         return Ok(vec![Event::Repaired { revision: found.revision.unwrap_or_default() }]);
     };
     let Mark::Open { back_to, .. } = &mark else { return Ok(Vec::new()) };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::health::HealthSettings;
 use crate::health::probe::Shipped;
 use crate::target::any::AnyTarget;
-use crate::target::{InFlight, TaskWhat};
+use crate::target::{Holder, InFlight, TaskWhat};
 use crate::values::{PinnedImage, RunId, ServiceName, Share};
 
 use super::record::{Job, JobRollback};
@@ -22,6 +22,8 @@ pub struct Member {
     pub run: RunId,
     /// What tells this step from every other of the run: a job started by another step is not this one's.
     pub nonce: String,
+    /// Tells of another step, by the name its mark has, what is known of it.
+    pub fate: FateOf,
     /// Its platform.
     pub target: Arc<dyn AnyTarget>,
     /// What is to serve.
@@ -46,6 +48,30 @@ pub struct Member {
     pub timeout: Duration,
     /// From the undo to proven.
     pub rollback_timeout: Duration,
+}
+
+/// Tells what is known of the step of this name.
+pub type FateOf = Arc<dyn Fn(&str) -> Fate + Send + Sync>;
+
+/// What is known of another step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing: it may be alive.
+    Unknown,
+    /// It has ended, and what it did was never committed.
+    Lost,
+    /// It has ended after a commit: what it did stands.
+    Committed,
+}
+
+/// The name of a step in its marks: made from its nonce, and not the other way round.
+pub fn step_of(nonce: &str) -> String {
+    hex(nonce, 5)
+}
+
+fn hex(text: &str, bytes: usize) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is to serve in the end.
@@ -101,9 +127,12 @@ impl Member {
 
     /// The token `job` is started with and found again by: the same in main and in post of one step, and of no other.
     pub(crate) fn token(&self, job: Job) -> String {
-        let whole = format!("{}/{}/{}/{}/{job:?}", self.run.id, self.run.attempt, self.nonce, self.name);
-        let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
-        digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&format!("{}/{}/{}/{}/{job:?}", self.run.id, self.run.attempt, self.nonce, self.name), 16)
+    }
+
+    /// Who it is on the platform.
+    pub(crate) fn holder(&self) -> Holder {
+        Holder { run: self.run.clone(), step: step_of(&self.nonce) }
     }
 
     /// The plan of `job`, which the settings ask for.

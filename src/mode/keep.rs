@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use crate::engine::journal::{Journal, Keeper, Saved, nonces, read};
+use crate::engine::member::{Fate, step_of};
 use crate::engine::narrate;
 use crate::engine::record::Record;
 use crate::failure::{Failure, Kind, Result};
@@ -187,6 +188,19 @@ fn is_ours(context: &Context, saved: &Saved) -> bool {
 pub(crate) fn main(context: &Context, saved: &Saved) -> Main {
     let told = Home::shared(&context.env).into_iter().map(|home| home.main(&saved.nonce));
     told.into_iter().find(|main| *main != Main::Unknown).unwrap_or(Main::Unknown)
+}
+
+/// What the folders shared on this runner tell of the step that goes by this name on the platform: its lock whether it has ended, its
+/// journal whether it committed anything.
+pub(crate) fn fate(env: &Env, step: &str) -> Fate {
+    let shared = Home::shared(env);
+    let Some(nonce) = shared.iter().flat_map(Home::nonces).find(|nonce| step_of(nonce) == step) else { return Fate::Unknown };
+    if shared.iter().map(|home| home.main(&nonce)).find(|main| *main != Main::Unknown) != Some(Main::Ended) {
+        return Fate::Unknown;
+    }
+    let lines: Vec<_> = shared.iter().flat_map(|home| home.lines_of(&nonce)).collect();
+    let committed = read(&lines).iter().any(|saved| saved.entries.iter().any(|entry| matches!(entry.record, Record::Committed { .. })));
+    if committed { Fate::Committed } else { Fate::Lost }
 }
 
 /// Keeps main from changing anything more: where its lock lies it looks for the fence, and without a lock it may look anywhere.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cloud::aws::{AwsAuth, Entrance, Keep, Session};
 use crate::config::plan::{Plan, ServicePlan, TargetPlan};
-use crate::engine::member::{Checks, Goal, Member};
+use crate::engine::member::{Checks, FateOf, Goal, Member};
 use crate::failure::{Failure, Result};
 use crate::health::HealthAt;
 use crate::health::probe::Shipped;
@@ -79,6 +79,7 @@ pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions,
         name: plan.name.clone(),
         run: context.run.clone(),
         nonce: context.nonce.clone(),
+        fate: fate_of(context),
         target: target(context, plan, sessions)?,
         shipped: shipped(&goal),
         goal,
@@ -92,6 +93,11 @@ pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions,
         timeout: plan.timeout,
         rollback_timeout: plan.rollback_timeout,
     })
+}
+
+fn fate_of(context: &Context) -> FateOf {
+    let env = context.env.clone();
+    Arc::new(move |step| super::keep::fate(&env, step))
 }
 
 /// A new release of the service's image.

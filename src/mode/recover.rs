@@ -185,8 +185,9 @@ async fn members(context: &Context, entries: &[Entry], nonce: &str) -> Result<Ve
     let skipped = opening.is_some_and(|opening| opening.skipped.iter().any(|stage| stage == "verify"));
     let checks = if skipped { Checks::Skipped } else { Checks::Asked };
     let sessions = members::sign_in_again(context, &auth, &plans, nonce).await?;
-    // Main's nonce, by which its jobs and marks are known.
-    let own = |member: Member| Member { nonce: nonce.to_owned(), ..member };
+    // By main's run and nonce its jobs and marks are known.
+    let run = opening.map_or(&context.run, |opening| &opening.run);
+    let own = |member: Member| Member { run: run.clone(), nonce: nonce.to_owned(), ..member };
     plans.iter().map(|plan| members::member(context, plan, &sessions, Goal::WhatStoodBefore, checks).map(own)).collect()
 }
 

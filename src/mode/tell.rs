@@ -48,15 +48,24 @@ fn write_files(surroundings: &Surroundings, report: &Report) {
     let written =
         json::document(report).map_err(std::io::Error::other).and_then(|document| report_file::write(&surroundings.env, &document));
     let path = written.unwrap_or_else(|error| {
-        surroundings.log.annotate(Level::Warning, "there is no JSON report", &error.to_string());
+        warn(surroundings, report, "there is no JSON report", &error.to_string());
         PathBuf::new()
     });
     if let Err(error) = summary_file::append(&surroundings.env, &summary::sections(report)) {
-        surroundings.log.annotate(Level::Warning, "there is no job summary", &error.to_string());
+        warn(surroundings, report, "there is no job summary", &error.to_string());
     }
     match output_file::write(&surroundings.env, &outputs::outputs(report, &path.display().to_string())) {
         Ok(left_out) if left_out.is_empty() => {}
-        Ok(left_out) => surroundings.log.annotate(Level::Warning, "outputs too long for the runner stay empty", &left_out.join(", ")),
-        Err(error) => surroundings.log.annotate(Level::Warning, "there are no outputs", &error.to_string()),
+        Ok(left_out) => warn(surroundings, report, "outputs too long for the runner stay empty", &left_out.join(", ")),
+        Err(error) => warn(surroundings, report, "there are no outputs", &error.to_string()),
+    }
+}
+
+/// A warning beside a good outcome; beside an error, which says what matters, a line of the log.
+fn warn(surroundings: &Surroundings, report: &Report, title: &str, message: &str) {
+    if report.exit_status() == 0 {
+        surroundings.log.annotate(Level::Warning, title, message);
+    } else {
+        surroundings.log.line(&format!("warning: {title}: {message}"));
     }
 }

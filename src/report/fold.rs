@@ -210,14 +210,11 @@ impl Told {
 
 /// What a failure says of the job that was being started, or seen to its end.
 fn end_of_job(failure: &Failure, runs: bool) -> JobEnd {
-    match (failure.kind, runs) {
-        (_, false) if failure.unchanged => JobEnd::NotStarted,
-        (_, false) => JobEnd::Unseen,
-        (Kind::Unhealthy, true) => JobEnd::Failed,
-        (Kind::TimedOut | Kind::Cancelled, true) => JobEnd::Stopped,
-        (Kind::Config | Kind::Denied | Kind::Missing | Kind::Conflict | Kind::Transient | Kind::Superseded | Kind::Bug, true) => {
-            JobEnd::Unseen
-        }
+    match failure.kind {
+        Kind::Unhealthy => JobEnd::Failed,
+        Kind::TimedOut | Kind::Cancelled if runs => JobEnd::Stopped,
+        _ if failure.unchanged && !runs => JobEnd::NotStarted,
+        _ => JobEnd::Unseen,
     }
 }
 
@@ -333,9 +330,9 @@ fn serving(outcome: Ending, revision: Option<&str>, before: &Stood, (folded, tol
 
 fn known_good(outcome: Ending, revision: Option<&str>, folded: &Folded, told: &Told) -> Option<String> {
     let captured = folded.captured.as_ref();
-    let marked = captured.and_then(|captured| match &captured.mark {
+    let marked = captured.and_then(|captured| match captured.mark.as_deref() {
         Some(Mark::Proven { revision }) => Some(revision.clone()),
-        Some(Mark::Open { .. }) | None => None,
+        Some(Mark::Open { .. } | Mark::Closed { .. }) | None => None,
     });
     let was_healthy = !matches!(folded.baseline, Some(Baseline::Unhealthy { .. }));
     match outcome {

@@ -5,7 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 
 use super::env::Env;
-use super::home::{Home, open};
+use super::home::{Home, NAME, open};
 
 /// Main's lock, for as long as it lives.
 #[derive(Debug)]
@@ -26,6 +26,11 @@ impl Home {
     /// Every folder that main may have chosen, whatever post would choose today.
     pub fn shared(env: &Env) -> Vec<Self> {
         ["HOME", "RUNNER_TEMP"].into_iter().filter_map(|variable| Self::there(env, variable).ok()).collect()
+    }
+
+    /// The nonces of all mains that have or had a lock here.
+    pub fn nonces(&self) -> Vec<String> {
+        self.names().iter().filter_map(|name| Some(name.strip_prefix(NAME)?.strip_suffix(".lock")?.to_owned())).collect()
     }
 
     /// Takes main's lock.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::env::Env;
 
 /// Files of ours in `$HOME` begin with this.
-const NAME: &str = "touchdown-";
+pub(super) const NAME: &str = "touchdown-";
 /// The largest file of ours that is read back, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 /// The most journals that are read back, the newest first: every step of a job may leave one here.
@@ -70,6 +70,12 @@ impl Home {
         let mut dated: Vec<_> = dated.collect();
         dated.sort_by(|one, other| other.cmp(one));
         dated.into_iter().take(MOST_JOURNALS).filter_map(|(_, path)| read(&path)).flat_map(|text| pairs(&text)).collect()
+    }
+
+    /// What the files of the folder are called.
+    pub(super) fn names(&self) -> Vec<String> {
+        let folder = fs::read_dir(&self.0).into_iter().flatten();
+        folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
     }
 
     /// Keeps credentials for the post step, whole or not at all, readable by their owner only.

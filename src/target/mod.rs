@@ -48,7 +48,7 @@ pub struct Captured<S> {
     pub address: Option<Address>,
     /// The mark an earlier run left on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mark: Option<Mark>,
+    pub mark: Option<Box<Mark>>,
     /// Another deployment of the service runs right now, in a person's words; the engine waits or fails as `in-flight` asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<String>,
@@ -63,8 +63,8 @@ pub struct Captured<S> {
 pub enum Mark {
     /// A run has begun to change the service and has not said that it is done.
     Open {
-        /// Which run.
-        run: RunId,
+        /// Which.
+        by: Holder,
         /// When it must have ended.
         until: Timestamp,
         /// The revision that served when it began: what a repair goes back to.
@@ -77,6 +77,20 @@ pub enum Mark {
         /// The revision as the platform names it.
         revision: String,
     },
+    /// The last run is done with the service and proved nothing.
+    Closed {
+        /// Which.
+        by: Holder,
+    },
+}
+
+/// Who has a service: a step of a run. A run may have several steps for one service, and several attempts at each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The run.
+    pub run: RunId,
+    /// What tells the step from every other; it gives nothing away.
+    pub step: String,
 }
 
 /// What `prepare` made.
@@ -305,8 +319,10 @@ pub struct Gathered {
 pub trait Marks: Send + Sync {
     /// Writes the mark.
     fn write(&self, mark: Mark) -> BoxFuture<'static, Result<()>>;
-    /// Takes the open mark of `run` away, if that is the mark the service carries: the run is done and nothing of it is to be repaired.
-    fn close(&self, run: RunId) -> BoxFuture<'static, Result<()>>;
+    /// The mark the service carries now.
+    fn read(&self) -> BoxFuture<'static, Result<Option<Mark>>>;
+    /// Takes the open mark of `holder` away, if that is the mark the service carries: it is done and nothing of it is to be repaired.
+    fn close(&self, holder: Holder) -> BoxFuture<'static, Result<()>>;
     /// One look at what stands of the run that left the open mark `mark`.
     fn leavings(&self, mark: Mark) -> BoxFuture<'static, Result<Leavings>>;
     /// Puts back what an open mark of a lost run names; answered like a rollback.

@@ -99,11 +99,12 @@ fn being_pid_one_without_handlers_the_action_outlives_the_runner_and_post_overla
         r#"case $0 in *-post) echo post; exit 0;; esac
 echo "pid $$"; exec tail -f "$GITHUB_WORKSPACE/in" > "$GITHUB_WORKSPACE/out""#,
     );
-    let runner = Runner::of(&path).being_pid_one().file("in", "").ladder(QUICK);
+    let runner = Runner::of(&path).being_pid_one().file("in", "copied\n").ladder(QUICK);
     let out = runner.folder("workspace").join("out");
     let begun = {
         let out = out.clone();
-        move || out.exists()
+        // Not before `tail` has taken the shell's place: that has a handler.
+        move || std::fs::read_to_string(&out).is_ok_and(|copied| !copied.is_empty())
     };
     let runner = runner.cancel(Trigger::When(Box::new(begun)));
     let main = runner.main();
@@ -113,9 +114,9 @@ echo "pid $$"; exec tail -f "$GITHUB_WORKSPACE/in" > "$GITHUB_WORKSPACE/out""#,
     orphan.signal("STOP");
     let runner = runner.without_cancel();
     assert_eq!(runner.post(&main).stdout, "post\n");
-    std::fs::write(runner.folder("workspace").join("in"), "still here\n").unwrap();
+    std::fs::write(runner.folder("workspace").join("in"), "copied\nstill here\n").unwrap();
     orphan.signal("CONT");
-    while std::fs::read_to_string(&out).unwrap() != "still here\n" {
+    while !std::fs::read_to_string(&out).unwrap().ends_with("still here\n") {
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -22,6 +22,7 @@ mod http;
 mod jobs;
 mod journal;
 mod keeping;
+mod late;
 mod modes;
 mod moto;
 mod origin;

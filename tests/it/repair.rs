@@ -214,9 +214,9 @@ async fn a_run_that_is_done_leaves_no_open_mark_however_it_ended() {
         let expected = match ending {
             "live" => "proven web:2",
             "rolled-back" => "proven web:1",
-            _ => "closed run=4711 attempt=1",
+            _ => "closed run=4711 attempt=1 step=",
         };
-        assert_eq!(mark(&rig), expected, "{ending}: {}", ran.stdout);
+        assert!(mark(&rig).starts_with(expected), "{ending}: {} {}", mark(&rig), ran.stdout);
     });
     side_by_side(cases).await;
 }

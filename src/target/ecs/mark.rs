@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::failure::Result;
-use crate::target::{Before, Leavings, Mark, Marks, Opaque, Undo};
+use crate::target::{Before, Holder, Leavings, Mark, Marks, Opaque, Undo};
 use crate::values::RunId;
 
 use super::release::{Release, Snapshot, Way};
@@ -25,17 +25,22 @@ pub(super) fn read(service: &Value) -> Option<Mark> {
     parse(text(tag, "value"))
 }
 
-/// `open run=123 attempt=1 until=1763700000000 back=web:41 to=:42` or `proven web:42`: letters ECS allows in a tag. The family is
-/// not said twice: a tag holds 256 letters, and a family may have as many.
+/// `open run=123 attempt=1 step=0a1b2c3d4e until=1763700000000 back=web:41 to=:42`, `closed run=123 attempt=1 step=0a1b2c3d4e` or
+/// `proven web:42`: letters ECS allows in a tag. The family is not said twice: a tag holds 256 letters, and a family may have as many.
 fn parse(value: &str) -> Option<Mark> {
     if let Some(revision) = value.strip_prefix("proven ") {
         return Some(Mark::Proven { revision: revision.to_owned() });
     }
-    let fields = value.strip_prefix("open ")?;
+    let (kind, fields) = value.split_once(' ').filter(|(kind, _)| matches!(*kind, "open" | "closed"))?;
     let field = |name: &str| fields.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned);
+    let run = RunId { id: field("run")?, attempt: field("attempt")?.parse().ok()? };
+    let by = Holder { run, step: field("step")? };
+    if kind == "closed" {
+        return Some(Mark::Closed { by });
+    }
     let (back_to, to) = (field("back")?, field("to")?);
     Some(Mark::Open {
-        run: RunId { id: field("run")?, attempt: field("attempt")?.parse().ok()? },
+        by,
         until: Timestamp(field("until")?.parse().ok()?),
         to: if to.starts_with(':') { format!("{}{to}", family(&back_to)) } else { to },
         back_to,
@@ -45,11 +50,16 @@ fn parse(value: &str) -> Option<Mark> {
 fn written(mark: &Mark) -> String {
     match mark {
         Mark::Proven { revision } => format!("proven {revision}"),
-        Mark::Open { run, until, back_to, to } => {
+        Mark::Closed { by } => format!("closed {}", fields(by)),
+        Mark::Open { by, until, back_to, to } => {
             let to = to.strip_prefix(family(back_to)).filter(|rest| rest.starts_with(':')).unwrap_or(to);
-            format!("open run={} attempt={} until={} back={back_to} to={to}", run.id, run.attempt, until.0)
+            format!("open {} until={} back={back_to} to={to}", fields(by), until.0)
         }
     }
+}
+
+fn fields(by: &Holder) -> String {
+    format!("run={} attempt={} step={}", by.run.id, by.run.attempt, by.step)
 }
 
 /// `web` of `web:41`.
@@ -69,14 +79,17 @@ impl Marks for Tags {
         })
     }
 
-    fn close(&self, run: RunId) -> BoxFuture<'static, Result<()>> {
+    fn read(&self) -> BoxFuture<'static, Result<Option<Mark>>> {
+        let ecs = self.0.clone();
+        Box::pin(async move { Ok(read(&ecs.service().await?)) })
+    }
+
+    fn close(&self, holder: Holder) -> BoxFuture<'static, Result<()>> {
         let ecs = self.0.clone();
         Box::pin(async move {
             let service = ecs.service().await?;
             match read(&service) {
-                Some(Mark::Open { run: open, .. }) if open == run => {
-                    tag(&ecs, &service, &format!("closed run={} attempt={}", run.id, run.attempt)).await
-                }
+                Some(Mark::Open { by, .. }) if by == holder => tag(&ecs, &service, &written(&Mark::Closed { by })).await,
                 _ => Ok(()),
             }
         })
@@ -137,13 +150,14 @@ async fn tag(ecs: &Ecs, service: &Value, value: &str) -> Result<()> {
 mod tests {
     use super::{parse, written};
     use crate::clock::Timestamp;
-    use crate::target::Mark;
+    use crate::target::{Holder, Mark};
     use crate::values::RunId;
 
     #[test]
     fn a_mark_is_read_as_it_was_written_in_letters_a_tag_may_have() {
+        let holder = || Holder { run: RunId { id: "12345678901".into(), attempt: 2 }, step: "0a1b2c3d4e".into() };
         let open = |back_to: &str, to: &str| Mark::Open {
-            run: RunId { id: "123".into(), attempt: 2 },
+            by: holder(),
             until: Timestamp(1_763_700_000_000),
             back_to: back_to.into(),
             to: to.into(),
@@ -154,6 +168,7 @@ mod tests {
             open("a-b_c:1", "a-b:1"),
             open(&format!("{}:41", "x".repeat(160)), &format!("{}:42", "x".repeat(160))),
             Mark::Proven { revision: "web:42".into() },
+            Mark::Closed { by: holder() },
         ];
         for mark in marks {
             let text = written(&mark);

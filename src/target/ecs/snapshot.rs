@@ -45,7 +45,7 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
         revision: Some(short(&task_definition)),
         image,
         address: found.address,
-        mark: mark::read(&service),
+        mark: mark::read(&service).map(Box::new),
         in_flight,
         notes,
     })

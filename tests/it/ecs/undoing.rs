@@ -10,7 +10,7 @@ use touchdown::simulator::request::{Injection, When};
 use touchdown::simulator::seed::{ServiceSeed, Strategy};
 use touchdown::target::any::AnyTarget;
 use touchdown::target::ecs::WaitUntil;
-use touchdown::target::{Before, Leavings, Mark, Target, Undo, UndoCost};
+use touchdown::target::{Before, Holder, Leavings, Mark, Target, Undo, UndoCost};
 use touchdown::values::RunId;
 
 use super::stage::Deck;
@@ -193,24 +193,24 @@ async fn the_commands_by_hand_are_whole() {
 async fn an_open_mark_is_written_read_and_repaired() {
     let deck = Deck::web().await;
     let marks = AnyTarget::marks(deck.ecs.clone()).unwrap();
-    let run = RunId { id: "7".to_owned(), attempt: 1 };
-    let open = Mark::Open { run: run.clone(), until: Timestamp(1), back_to: "web:1".to_owned(), to: "web:2".to_owned() };
+    let by = Holder { run: RunId { id: "7".to_owned(), attempt: 1 }, step: "a1".to_owned() };
+    let open = Mark::Open { by: by.clone(), until: Timestamp(1), back_to: "web:1".to_owned(), to: "web:2".to_owned() };
     marks.write(open.clone()).await.unwrap();
-    assert_eq!(deck.captured().await.mark, Some(open.clone()));
+    assert_eq!(deck.captured().await.mark.map(|mark| *mark), Some(open.clone()));
     assert_eq!(marks.leavings(open.clone()).await.unwrap(), Leavings::Nothing);
     assert_eq!(marks.repair(open.clone()).await.unwrap(), Undo::NothingToUndo);
     deck.deployed("v2").await.unwrap();
     assert_eq!(marks.leavings(open.clone()).await.unwrap(), Leavings::Release);
-    marks.close(RunId { attempt: 2, ..run.clone() }).await.unwrap();
-    assert_eq!(deck.captured().await.mark, Some(open.clone()), "another run's mark is not ours to close");
+    marks.close(Holder { step: "b2".to_owned(), ..by.clone() }).await.unwrap();
+    assert_eq!(deck.captured().await.mark.map(|mark| *mark), Some(open.clone()), "another step's mark is not ours to close");
     let Undo::Begun(back) = marks.repair(open.clone()).await.unwrap() else { panic!("not begun") };
     deck.settled(&serde_json::from_value(back).unwrap()).await.unwrap();
     assert_eq!(deck.running(), ["web:1"]);
     marks.write(Mark::Proven { revision: "web:1".to_owned() }).await.unwrap();
-    assert_eq!(deck.captured().await.mark, Some(Mark::Proven { revision: "web:1".to_owned() }));
+    assert_eq!(deck.captured().await.mark.map(|mark| *mark), Some(Mark::Proven { revision: "web:1".to_owned() }));
     marks.write(open.clone()).await.unwrap();
-    marks.close(run).await.unwrap();
-    assert_eq!(deck.captured().await.mark, None);
+    marks.close(by.clone()).await.unwrap();
+    assert_eq!(marks.read().await.unwrap(), Some(Mark::Closed { by }));
     deck.stage.world.deny("ecs:TagResource");
     assert_eq!(marks.write(Mark::Proven { revision: "web:1".to_owned() }).await.unwrap_err().kind, Kind::Denied);
 }

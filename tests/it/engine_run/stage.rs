@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use touchdown::clock::Clock;
 use touchdown::engine::journal::{Journal, Keeper, Saved, read};
-use touchdown::engine::member::{Checks, Goal, JobOnCancel, JobPlan, Member};
+use touchdown::engine::member::{Checks, Fate, Goal, JobOnCancel, JobPlan, Member};
 use touchdown::engine::record::{Entry, FORMAT, GroupPlan, JobRollback, MemberPlan, OnTrouble, Opening, Origin, Outcome, Record};
 use touchdown::engine::run::{Driver, Given, drive};
 use touchdown::engine::state;
@@ -103,6 +103,7 @@ impl Rig {
         Member {
             name: ServiceName(target.name.clone()),
             nonce: "nonce".to_owned(),
+            fate: Arc::new(|_| Fate::Unknown),
             run: RunId { id: "1".into(), attempt: 1 },
             target: Arc::new(target.clone()),
             goal: Goal::Image(PinnedImage { repository: "r/web".into(), tag: None, digest }),

@@ -181,7 +181,7 @@ pub fn captured(name: &str, revision: &str) -> Captured<Value> {
         revision: Some(revision.into()),
         image: Some(format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/{name}@sha256:{OLD}")),
         address: Some(address(name)),
-        mark: Some(Mark::Proven { revision: revision.into() }),
+        mark: Some(Box::new(Mark::Proven { revision: revision.into() })),
         in_flight: None,
         notes: Vec::new(),
     }
