@@ -210,11 +210,14 @@ impl Told {
 
 /// What a failure says of the job that was being started, or seen to its end.
 fn end_of_job(failure: &Failure, runs: bool) -> JobEnd {
-    match failure.kind {
-        Kind::Unhealthy => JobEnd::Failed,
-        Kind::TimedOut | Kind::Cancelled if runs => JobEnd::Stopped,
-        _ if failure.unchanged && !runs => JobEnd::NotStarted,
-        _ => JobEnd::Unseen,
+    match (failure.kind, runs) {
+        (_, false) if failure.unchanged => JobEnd::NotStarted,
+        (_, false) => JobEnd::Unseen,
+        (Kind::Unhealthy, true) => JobEnd::Failed,
+        (Kind::TimedOut | Kind::Cancelled, true) => JobEnd::Stopped,
+        (Kind::Config | Kind::Denied | Kind::Missing | Kind::Conflict | Kind::Transient | Kind::Superseded | Kind::Bug, true) => {
+            JobEnd::Unseen
+        }
     }
 }
 

@@ -60,9 +60,7 @@ fn alone(service: &Service, mode: &str) -> Phrase {
             name().and(" was rolled back: ").code(was).and(" serves again").and(proven)
         }
         (Ending::RolledBack, _) => name().and(" was taken back: nothing served before, and nothing does now"),
-        (Ending::Untouched | Ending::Failed | Ending::RollingBack, _) if !service.touched && !service.jobs.is_empty() => {
-            after_jobs(service)
-        }
+        (Ending::Untouched | Ending::Failed | Ending::RollingBack, _) if !service.touched && has_run_jobs(service) => after_jobs(service),
         (Ending::RollingBack, Stood::Running { .. }) => {
             name().and(" is being rolled back to ").code(was).and("; this step ended before that was done")
         }
@@ -103,6 +101,11 @@ fn was_unhealthy(service: &Service) -> bool {
     matches!(&service.before, Stood::Running { health: Some(health), .. } if health.starts_with("not healthy"))
 }
 
+/// Whether jobs did anything, or are what it failed by.
+fn has_run_jobs(service: &Service) -> bool {
+    service.jobs.iter().any(|job| job.ended != JobEnd::NotStarted || service.failure.is_some())
+}
+
 /// Its jobs ran, and then nothing else did: the service was not touched, what the jobs work on may have been.
 fn after_jobs(service: &Service) -> Phrase {
     let told = Phrase::name(&service.name).and(" was not deployed: ");
@@ -111,6 +114,9 @@ fn after_jobs(service: &Service) -> Phrase {
         Stood::Absent | Stood::NeverServed | Stood::Unknown => Phrase::words("the service was not touched"),
     };
     match (service.jobs.iter().find(|job| job.ended != JobEnd::Well), migration(service)) {
+        (Some(job), Some(_)) if job.ended == JobEnd::Unseen => {
+            told.and(format!("its {} job was not seen to end, and the database may have been changed", job.name))
+        }
         (Some(job), migration) => {
             let told = told.and(format!("its {} job {}; the service was not touched", job.name, ended(job.ended)));
             if migration.is_some() { told.and(", the database may have been") } else { told }
@@ -126,7 +132,7 @@ fn ended(end: JobEnd) -> &'static str {
         JobEnd::Failed => "failed",
         JobEnd::Stopped => "was stopped before its end",
         JobEnd::NotStarted => "was not started",
-        JobEnd::Unseen => "was not seen to its end",
+        JobEnd::Unseen => "was not seen to end",
     }
 }
 

@@ -114,7 +114,7 @@ fn what_an_unsafe_migration_left_serving_is_not_called_the_new_release() {
 #[test]
 fn a_job_that_nobody_could_see_is_not_called_ended_and_the_commands_look_for_it() {
     let told = named("job-unseen");
-    let sentence = "web was not deployed: its migrate job was not seen to its end; the service was not touched, the database may have been";
+    let sentence = "web was not deployed: its migrate job was not seen to end, and the database may have been changed";
     assert_eq!(told.report.sentence, sentence);
     assert!(
         told.summary.contains("**To see whether the migrate job of web runs:**") && !told.summary.contains("back by hand"),
