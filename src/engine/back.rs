@@ -90,13 +90,7 @@ pub(crate) async fn find_job(member: &Member, tools: &Tools, job: Job) -> Ended 
             Ok(Some(handle)) => return Ok(vec![Event::JobRunning { job, handle }]),
             Ok(None) if tools.pace.now() > until => return Ok(vec![Event::JobNotBegun { job }]),
             Ok(None) => tools.pace.pause(LOOK).await?,
-            Err(failure) => {
-                let why = format!("whether its {} job runs cannot be told: {}", job_name(job), failure.what);
-                let by_hand = runner.by_hand(&token);
-                // The look changed nothing; what it looked for may have.
-                let failure = Failure { unchanged: false, ..failure };
-                return Ok(vec![Event::Failed { failure }, Event::Kept { why, by_hand }]);
-            }
+            Err(failure) => return Ok(forward::unseen(member, runner.as_ref(), job, failure)),
         }
     }
 }

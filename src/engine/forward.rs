@@ -8,7 +8,7 @@ use crate::health::probe::{Shipped, probe, smoke};
 use crate::health::verdict::{baseline, judge};
 use crate::health::{Baseline, HealthAt, HealthSettings, Sample, Verdict};
 use crate::http::Http;
-use crate::target::{Arrival, Before, Captured, InFlight, Observation, Opaque, Prepared, Step, TaskHandle, TaskOrder, TaskState};
+use crate::target::{Arrival, Before, Captured, InFlight, Observation, Opaque, Prepared, RunsTask, Step, TaskHandle, TaskOrder, TaskState};
 use crate::values::{Address, NamedBy};
 
 use super::marks;
@@ -136,7 +136,12 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
     loop {
         let look = match tools.pace.insist(INSIST, || runner.look(handle.clone(), lines.len())).await {
             Ok(look) => look,
-            Err(failure) => return Ok(vec![Event::Failed { failure }]),
+            // A job goes on while nobody can look at it.
+            Err(failure) if failure.kind == Kind::Transient && tools.pace.now() < until => {
+                tools.pace.pause(LONGEST_LOOK).await?;
+                continue;
+            }
+            Err(failure) => return Ok(unseen(member, runner.as_ref(), job, failure)),
         };
         let lines_of = |text: &String| text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).map(str::to_owned).collect::<Vec<_>>();
         look.lines.iter().flat_map(lines_of).for_each(|line| tracing::info!(service = %member.name, "{} | {line}", job_name(job)));
@@ -151,6 +156,14 @@ pub(crate) async fn follow_job(member: &Member, tools: &Tools, job: Job, handle:
             TaskState::Running => tools.pace.pause(LOOK).await?,
         }
     }
+}
+
+/// Nobody can tell whether the job runs: that is no end of it, and a person must look.
+pub(crate) fn unseen(member: &Member, runner: &dyn RunsTask, job: Job, failure: Failure) -> Vec<Event> {
+    let why = format!("whether its {} job runs cannot be told: {}", job_name(job), failure.what);
+    // The look changed nothing; what it looked for may have.
+    let failure = Failure { unchanged: false, ..failure };
+    vec![Event::Failed { failure }, Event::Kept { why, by_hand: runner.by_hand(&member.token(job)) }]
 }
 
 async fn too_long(member: &Member, plan: &JobPlan, handle: TaskHandle, job: Job) -> Event {

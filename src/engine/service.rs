@@ -336,6 +336,7 @@ impl Service {
             Phase::RolledBack => Outcome::RolledBack,
             Phase::RollbackFailed => Outcome::Stuck,
             Phase::Undoing | Phase::UndoBegun | Phase::Undone => Outcome::RollingBack,
+            _ if self.kept.is_some() => Outcome::Failed,
             Phase::JobStarted(_) => Outcome::Underway,
             _ if self.rollback == JobRollback::Unsafe || self.touched.is_some() => Outcome::Failed,
             _ => Outcome::Untouched,

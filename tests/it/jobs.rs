@@ -111,3 +111,19 @@ async fn a_job_that_is_refused_is_not_looked_for() {
         assert!(ran.stdout.contains("ecs:RunTask and iam:PassRole") && !ran.stdout.contains("never begun"), "{}", ran.stdout);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_job_that_cannot_be_seen_for_a_while_is_waited_for_and_one_that_may_not_be_seen_is_never_told_as_nothing_touched() {
+    let rig = migrating().await;
+    let world = rig.simulator.world();
+    (0..30).for_each(|nth| world.inject(When::Operation("DescribeTasks".to_owned(), nth), Injection::Status(503)));
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+
+    let rig = migrating().await;
+    rig.simulator.world().deny("ecs:DescribeTasks");
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "failed"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("whether its migrate job runs cannot be told"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("allow ecs:DescribeTasks") && ran.stdout.contains("aws ecs list-tasks"), "{}", ran.stdout);
+}

@@ -1,4 +1,4 @@
-//! The decision table of facts B.5: a test for each row, named after it.
+//! The decision table of facts B.5: a test for each row, named after it. The last row, the deadline, is the engine's: `tests/it/faults.rs`.
 
 mod strikes;
 
