@@ -77,7 +77,7 @@ fn looked_at(proven: &str, unproven: &str, proof: &[String], asked: &Asked) -> S
 /// What and its nearest reason: the end of the log has all of it, once.
 fn short(what: &str, failure: &Failure) -> String {
     let why = failure.why.first().and_then(|why| why.lines().next());
-    why.map_or_else(|| format!("{what}: {}", failure.what), |why| format!("{what}: {} ({why})", failure.what))
+    why.map_or_else(|| format!("{what}: {}", failure.what), |why| format!("{what}: {} – {why}", failure.what))
 }
 
 /// Why nothing is proven, where health was not asked.

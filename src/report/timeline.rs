@@ -154,7 +154,7 @@ fn job_of(service: &Service) -> Option<Job> {
 fn end_of_job(job: Job, event: &Event, name: &ServiceName) -> Option<Told> {
     let Event::Failed { failure } = event else { return None };
     let mut facts: Vec<String> = nearest(failure).into_iter().collect();
-    facts.extend((job == Job::Migrate && !failure.unchanged).then(|| "what it did to the database until then stays".to_owned()));
+    facts.extend((job == Job::Migrate && !failure.unchanged).then(|| "whatever it did to the database stays".to_owned()));
     let (job, what) = (format!("the {} job", job_name(job)), unprefixed(&failure.what, &name.0));
     let what = if what.contains(&job) { what.to_owned() } else { format!("{job}: {what}") };
     Some(told(Sign::Bad, what).facts(&facts))
