@@ -127,3 +127,11 @@ async fn a_running_job_that_cannot_be_seen_for_a_while_is_waited_for_and_one_tha
     assert!(ran.stdout.contains("whether its migrate job runs cannot be told"), "{}", ran.stdout);
     assert!(ran.stdout.contains("allow ecs:DescribeTasks") && ran.stdout.contains("aws ecs list-tasks"), "{}", ran.stdout);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_of_more_than_a_minute_is_no_reason_to_take_an_update_that_does_not_show_at_once_for_lost() {
+    let rig = migrating().await;
+    rig.simulator.world().set_consistency_lag(Duration::from_secs(20), Duration::from_secs(20));
+    let ran = rig.main().await;
+    assert_eq!((ran.code, ran.output("outcome").as_str()), (0, "live"), "{}", ran.stdout);
+}

@@ -209,6 +209,7 @@ fn awaited<'a>(ecs: &Ecs, release: &'a Release, service: &Value, (ours, essentia
         awaited: release.awaited(service),
         deployment: ours,
         since: release.at,
+        sent: ecs.memory(release).sent.unwrap_or(release.at),
         wait_until: ecs.settings.wait_until,
         essential,
     }

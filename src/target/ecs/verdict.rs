@@ -73,6 +73,8 @@ pub(super) struct Ours<'a> {
     pub deployment: Option<&'a str>,
     /// When it began; older events are somebody else's.
     pub since: Timestamp,
+    /// When its update was sent: a migration may lie between the two.
+    pub sent: Timestamp,
     /// When it counts as arrived.
     pub wait_until: WaitUntil,
     /// Names of the essential containers; empty: not known.
@@ -119,7 +121,7 @@ pub(super) fn judge(seen: &Seen<'_>, ours: &Ours<'_>) -> Verdict {
         return way_back(seen, ours, primary, left);
     }
     match whose(seen, ours, primary) {
-        Whose::Earlier if seen.now.since(ours.since) > UNSHOWN => Verdict::Broken(ended::never_shown(ours, primary)),
+        Whose::Earlier if seen.now.since(ours.sent) > UNSHOWN => Verdict::Broken(ended::never_shown(ours, primary)),
         Whose::Earlier => Verdict::Progressing("ECS does not show the new deployment yet".to_owned()),
         Whose::Ours => followed(seen, ours, primary, Vec::new()),
         Whose::Adopted => followed(seen, ours, primary, vec![adopted(ours, primary)]),

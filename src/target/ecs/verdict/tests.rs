@@ -24,6 +24,7 @@ struct Look {
     deployment: Option<&'static str>,
     wait_until: WaitUntil,
     seconds: u64,
+    sent: u64,
 }
 
 impl Look {
@@ -39,6 +40,7 @@ impl Look {
             deployment: Some("ecs-svc/2"),
             wait_until: WaitUntil::Completed,
             seconds: 30,
+            sent: 0,
         }
     }
 
@@ -51,6 +53,7 @@ impl Look {
             awaited: self.awaited,
             deployment: self.deployment,
             since: Timestamp(SINCE * 1000),
+            sent: Timestamp((SINCE + self.sent) * 1000),
             wait_until: self.wait_until,
             essential: &["app".to_owned()],
         };
@@ -288,6 +291,8 @@ fn what_was_before_still_shown_after_a_minute_is_a_conflict() {
     look.seconds = 61;
     let failure = look.broken();
     assert_eq!((failure.kind, failure.what.as_str()), (Kind::Conflict, "ECS never showed the deployment of web:42"));
+    look.sent = 30;
+    look.note();
 }
 
 #[test]
@@ -407,6 +412,7 @@ fn our_deployment_is_found_by_task_definition_among_those_that_were_not_there_be
         awaited,
         deployment: None,
         since: Timestamp(0),
+        sent: Timestamp(0),
         wait_until: WaitUntil::Completed,
         essential: &[],
     };
