@@ -323,7 +323,10 @@ pub(crate) async fn prove(
 ) -> Result<Result<(Vec<String>, Asked)>, Halted> {
     let address = match whom_to_ask(member, named) {
         Ok(address) => address,
-        Err(Asked::Platform) => return Ok(nowhere_to_ask(member, &[]).map_or(Ok((Vec::new(), Asked::Platform)), Err)),
+        Err(Asked::Platform) => {
+            let fact = "it has no address to ask: the platform's own checks are the proof".to_owned();
+            return Ok(nowhere_to_ask(member, &[]).map_or(Ok((vec![fact], Asked::Platform)), Err));
+        }
         Err(asked) => return Ok(Ok((Vec::new(), asked))),
     };
     tools.pace.pause(health.initial_delay).await?;

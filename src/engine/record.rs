@@ -238,7 +238,7 @@ pub enum Event {
         /// The lines that prove it.
         proof: Vec<String>,
         /// Whether they do.
-        #[serde(default, skip_serializing_if = "Asked::proves")]
+        #[serde(default, skip_serializing_if = "Asked::is_health")]
         asked: Asked,
     },
     /// About to be given a larger share.
@@ -275,7 +275,7 @@ pub enum Event {
         /// The lines that prove it.
         proof: Vec<String>,
         /// Whether they do.
-        #[serde(default, skip_serializing_if = "Asked::proves")]
+        #[serde(default, skip_serializing_if = "Asked::is_health")]
         asked: Asked,
     },
     /// Could not be put back.
@@ -313,13 +313,17 @@ pub enum Asked {
         /// Why.
         reason: String,
     },
-    /// Nothing: it has no address. The platform's own checks speak for it.
+    /// No address: it has none, and its targets' and containers' health, by the platform's own checks, is the proof.
     Platform,
 }
 
 impl Asked {
     /// Whether what stands on it may be called proven.
     pub fn proves(&self) -> bool {
+        matches!(self, Asked::Health | Asked::Platform)
+    }
+
+    fn is_health(&self) -> bool {
         *self == Asked::Health
     }
 }

@@ -97,7 +97,7 @@ fn missing(fault: Fault, service: &ServicePlan, unverified: bool) -> Option<Stri
             humantime::format_duration(health.timeout)
         ),
         Fault::UnhealthyAfterBake | Fault::Flapping => format!(
-            "set stabilize to some minutes, and health-successes to more than {}: the release is watched too shortly",
+            "set stabilize to two minutes, and health-successes to more than {}: the release is watched too shortly",
             health.successes
         ),
         _ => "look at what is asked of the release: health-path, health-status, health-version, stabilize".to_owned(),

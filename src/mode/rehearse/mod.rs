@@ -27,6 +27,8 @@ use faults::Faults;
 const PACE: f64 = 60.0;
 /// How long a rollout of a rehearsal takes on that clock.
 const ROLLOUT: Duration = Duration::from_secs(45);
+/// How long after the rollout a release breaks that was healthy at first.
+const BREAKS_AFTER: Duration = Duration::from_secs(60);
 /// The shortest timeout of a health request, in real time, by which a slow answer is told from a busy machine.
 const TOLD_APART: Duration = Duration::from_secs(2);
 /// The role of a rehearsal whose settings name none.
@@ -55,6 +57,7 @@ pub(crate) async fn rehearse(surroundings: &Surroundings, plan: &Plan, fault: Op
     adjust::to_a_rehearsal(&mut plan);
     seed::seed(&simulator, &plan, &faults)?;
     simulator.world().set_rollout_time(ROLLOUT.mul_f64(pace / PACE));
+    simulator.world().set_break_after(BREAKS_AFTER);
     let endpoints = simulator.endpoints();
     let seen = SEEN.iter().filter_map(|name| Some(((*name).to_owned(), surroundings.env.get(name)?.to_owned())));
     let issuer = [
