@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 use crate::health::HealthAt;
 use crate::health::probe::Shipped;
 use crate::runner::oidc::Oidc;
-use crate::target::Common;
+use crate::target::ServiceOrder;
 use crate::target::any::AnyTarget;
 use crate::target::ecs::{Clusters, Ecs};
 use crate::values::{PinnedImage, Secret, ServiceName};
@@ -106,7 +106,7 @@ pub(crate) fn goal(plan: &ServicePlan, images: &Images) -> Goal {
 }
 
 fn target(context: &Context, plan: &ServicePlan, sessions: &Sessions) -> Result<Arc<dyn AnyTarget>> {
-    let common = Common {
+    let common = ServiceOrder {
         name: plan.name.clone(),
         service: plan.service.clone(),
         container: plan.container.clone(),

@@ -359,9 +359,9 @@ pub struct Listed {
     pub note: String,
 }
 
-/// What every target is told about the service, whatever the platform.
+/// What is to be done with a service, as every target is told it, whatever the platform.
 #[derive(Debug, Clone)]
-pub struct Common {
+pub struct ServiceOrder {
     /// The key in `touchdown.yml`; for logs.
     pub name: ServiceName,
     /// The service's name on the platform.

@@ -205,7 +205,7 @@ async fn the_scratch_image_deploys_is_cancelled_and_put_back_under_a_real_engine
 
     world.set_rollout_time(Duration::ZERO);
     let again = step(&simulator).in_docker(&docker, &tag);
-    let live = apart(move || again.main()).await;
+    let (live, _runner) = apart(move || (again.main(), again)).await;
     assert_eq!((live.code, live.outputs.get("outcome").map(String::as_str)), (Some(0), Some("live")), "{}", told(&live));
     assert!(Path::new(&live.outputs["report"]).is_file(), "the next step can read it: {}", live.outputs["report"]);
     assert_eq!(world.serving("web"), "v2");

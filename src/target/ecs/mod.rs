@@ -33,7 +33,7 @@ use crate::cloud::aws::Session;
 use crate::cloud::aws::signed::Refusal;
 use crate::failure::{Failure, Kind, Result};
 use crate::target::{
-    Arrival, Before, Captured, Common, GathersEvidence, Lists, Marks, Observation, Prepared, RunsTask, Step, Target, Undo, UndoCost,
+    Arrival, Before, Captured, GathersEvidence, Lists, Marks, Observation, Prepared, RunsTask, ServiceOrder, Step, Target, Undo, UndoCost,
 };
 use crate::values::{PinnedImage, Share};
 
@@ -53,7 +53,7 @@ pub use watch::Clusters;
 
 /// One ECS service.
 pub struct Ecs {
-    common: Common,
+    common: ServiceOrder,
     settings: EcsSettings,
     /// The user's own task definition, already parsed.
     definition: Option<Value>,
@@ -71,7 +71,7 @@ const UNSEEN: Duration = Duration::from_secs(10);
 
 impl Ecs {
     /// The service `common.service` of a cluster; targets of one cluster share `clusters`.
-    pub fn new(common: Common, settings: EcsSettings, definition: Option<Value>, session: Session, clusters: &Clusters) -> Self {
+    pub fn new(common: ServiceOrder, settings: EcsSettings, definition: Option<Value>, session: Session, clusters: &Clusters) -> Self {
         let api = Api::new(&session);
         let watch = clusters.watch(&api, session.region(), &settings.cluster);
         Self {

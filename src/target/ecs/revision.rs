@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Result};
-use crate::target::{Common, EnvChange};
+use crate::target::{EnvChange, ServiceOrder};
 
 use super::settings::EcsSettings;
 
@@ -24,7 +24,7 @@ const READ_ONLY: [&str; 9] = [
 
 /// What a revision is rendered with.
 pub(super) struct Wanted<'a> {
-    pub(super) common: &'a Common,
+    pub(super) common: &'a ServiceOrder,
     pub(super) settings: &'a EcsSettings,
     /// Repository and digest.
     pub(super) image: &'a str,
@@ -78,7 +78,7 @@ fn without_nulls(value: Value) -> Value {
 }
 
 /// Which container takes the image: the one named, the only one, else the one with the load balancer's port, else the only one with a port.
-pub(super) fn container(revision: &Value, common: &Common, balanced: Option<&str>) -> Result<usize> {
+pub(super) fn container(revision: &Value, common: &ServiceOrder, balanced: Option<&str>) -> Result<usize> {
     let containers: Vec<&Value> = revision["containerDefinitions"].as_array().into_iter().flatten().collect();
     let names: Vec<&str> = containers.iter().map(|container| container["name"].as_str().unwrap_or_default()).collect();
     let named = |wanted: &str| names.iter().position(|name| *name == wanted);
@@ -102,7 +102,7 @@ pub(super) fn container(revision: &Value, common: &Common, balanced: Option<&str
     }
 }
 
-fn environment(container: &mut Value, common: &Common) {
+fn environment(container: &mut Value, common: &ServiceOrder) {
     if common.env.is_empty() {
         return;
     }
@@ -123,7 +123,7 @@ fn environment(container: &mut Value, common: &Common) {
     }
 }
 
-fn secrets(container: &mut Value, common: &Common) {
+fn secrets(container: &mut Value, common: &ServiceOrder) {
     if common.secrets.is_empty() {
         return;
     }

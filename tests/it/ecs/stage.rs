@@ -10,7 +10,7 @@ use touchdown::failure::{Failure, Kind, Result};
 use touchdown::simulator::fault::Fault;
 use touchdown::simulator::seed::ServiceSeed;
 use touchdown::target::ecs::{Clusters, Ecs, EcsSettings, Release, Snapshot};
-use touchdown::target::{Arrival, Captured, Common, InFlight, Observation, Prepared, Target, Undo};
+use touchdown::target::{Arrival, Captured, InFlight, Observation, Prepared, ServiceOrder, Target, Undo};
 use touchdown::values::{Digest, PinnedImage, RunId, ServiceName};
 
 use crate::aws::{REGION, Stage};
@@ -23,7 +23,7 @@ pub(crate) struct Deck {
     pub(crate) stage: Stage,
     pub(crate) session: Session,
     pub(crate) clusters: Clusters,
-    pub(crate) common: Common,
+    pub(crate) common: ServiceOrder,
     pub(crate) settings: EcsSettings,
     pub(crate) definition: Option<Value>,
     pub(crate) ecs: Arc<Ecs>,
@@ -52,7 +52,7 @@ impl Deck {
     }
 
     /// The same service, met by another process with other settings.
-    pub(crate) fn again(mut self, change: impl FnOnce(&mut Common, &mut EcsSettings)) -> Self {
+    pub(crate) fn again(mut self, change: impl FnOnce(&mut ServiceOrder, &mut EcsSettings)) -> Self {
         change(&mut self.common, &mut self.settings);
         let (common, settings) = (self.common.clone(), self.settings.clone());
         self.ecs = Arc::new(Ecs::new(common, settings, self.definition.clone(), self.session.clone(), &self.clusters));
@@ -158,8 +158,8 @@ impl Deck {
     }
 }
 
-pub(crate) fn common(service: &str) -> Common {
-    Common {
+pub(crate) fn common(service: &str) -> ServiceOrder {
+    ServiceOrder {
         name: ServiceName(service.to_owned()),
         service: service.to_owned(),
         container: None,
