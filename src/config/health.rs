@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use regex_lite::RegexBuilder;
-
 use crate::health::{HealthAt, HealthSettings, Smoke, StatusSet, VersionAt, VersionIs, VersionRule};
 
 use crate::http::lookup::forbidden;
 
 use super::reader::Reader;
-
-/// The compiled size to which the probe holds a pattern too.
-const LARGEST_PATTERN: usize = 32 * 1024;
 
 impl Reader<'_> {
     pub(super) fn health(&mut self) -> HealthSettings {
@@ -157,10 +152,7 @@ pub(super) fn status_set(text: &str) -> Option<StatusSet> {
 pub(super) fn pattern(text: &str) -> Result<(), String> {
     match crate::health::pattern(text) {
         None => Ok(()),
-        Some(pattern) => match RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("is no pattern: {error}")),
-        },
+        Some(pattern) => crate::health::compiled(pattern).map(drop).map_err(|error| format!("is no pattern: {error}")),
     }
 }
 

@@ -7,18 +7,17 @@ use crate::failure::{Failure, Kind, Result};
 use crate::health::probe::{Shipped, probe};
 use crate::health::verdict::judge_rollback;
 use crate::health::{Baseline, Sample, Verdict};
+use crate::http::LONGEST_CHANGE;
 use crate::target::{Arrival, Before, Opaque, TaskHandle, Undo};
 use crate::values::Address;
 
 use super::forward::{self, Ended, Tools};
 use super::marks;
-use super::member::{Checks, JobOnCancel, Member};
+use super::member::{JobOnCancel, Member};
 use super::narrate::job_name;
 use super::record::{Asked, Event, Job};
 use super::service::Service;
 
-/// How long the request that starts a job may be under way.
-const UNDER_WAY: Duration = Duration::from_secs(20);
 /// Pause between two looks for a job.
 const LOOK: Duration = Duration::from_secs(2);
 /// Pause between two tries of an undo after a signal.
@@ -70,7 +69,7 @@ pub(crate) async fn follow(member: &Member, tools: &Tools, service: &Service, un
     let baseline = service.baseline.clone().unwrap_or(Baseline::Unknown);
     Ok(match prove(member, tools, named, &baseline, until).await? {
         Ok((proof, asked)) => {
-            if member.checks == Checks::Asked {
+            if asked.proves() {
                 marks::proven(member, tools, captured.revision.as_deref()).await;
             }
             vec![Event::RolledBack { proof: [arrival.facts, proof].concat(), asked }]
@@ -84,7 +83,7 @@ pub(crate) async fn find_job(member: &Member, tools: &Tools, job: Job) -> Ended 
     let Some(runner) = member.target.clone().runs_task() else {
         return Ok(vec![Event::Failed { failure: Failure::bug("a job was asked of a platform that runs none") }]);
     };
-    let (token, until) = (member.token(job), tools.pace.now().plus(tools.pace.longest(UNDER_WAY)));
+    let (token, until) = (member.token(job), tools.pace.now().plus(tools.pace.longest(LONGEST_CHANGE)));
     loop {
         match tools.pace.insist(INSIST, || runner.find(token.clone())).await {
             Ok(Some(handle)) => return Ok(vec![Event::JobRunning { job, handle }]),
@@ -121,7 +120,7 @@ async fn prove(
 ) -> Result<Result<(Vec<String>, Asked)>, super::pace::Halted> {
     let address = match forward::whom_to_ask(member, named) {
         Ok(address) => address,
-        Err(asked) => return Ok(Ok((Vec::new(), asked))),
+        Err(asked) => return Ok(Ok((asked.facts(), asked))),
     };
     let mut samples: Vec<Sample> = Vec::new();
     loop {

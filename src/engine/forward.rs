@@ -323,11 +323,10 @@ pub(crate) async fn prove(
 ) -> Result<Result<(Vec<String>, Asked)>, Halted> {
     let address = match whom_to_ask(member, named) {
         Ok(address) => address,
-        Err(Asked::Platform) => {
-            let fact = "it has no address to ask: the platform's own checks are the proof".to_owned();
-            return Ok(nowhere_to_ask(member, &[]).map_or(Ok((vec![fact], Asked::Platform)), Err));
+        Err(asked) => {
+            let refused = nowhere_to_ask(member, &[]).filter(|_| asked == Asked::Platform);
+            return Ok(refused.map_or(Ok((asked.facts(), asked)), Err));
         }
-        Err(asked) => return Ok(Ok((Vec::new(), asked))),
     };
     tools.pace.pause(health.initial_delay).await?;
     let proof = match sample_until_judged(member, tools, health, &address, until).await? {
@@ -387,11 +386,8 @@ pub(crate) async fn recheck(member: &Member, tools: &Tools, service: &Service) -
         Ok(Observation::Progressing { .. } | Observation::Ready(_)) => {}
         Ok(Observation::Broken(failure)) | Err(failure) => return Ok(broken(member, release, failure).await),
     }
-    if member.checks == Checks::Skipped || matches!(member.health.at, HealthAt::Waived(_)) {
-        return Ok(Vec::new());
-    }
     let main = service.arrival.as_ref().and_then(|arrival| arrival.main.as_ref());
-    let Some(address) = address(member, main) else { return Ok(Vec::new()) };
+    let Ok(address) = whom_to_ask(member, main) else { return Ok(Vec::new()) };
     let Some(wrong) = probe(&tools.http, &address, &member.health, &member.shipped).await.wrong else { return Ok(Vec::new()) };
     tracing::info!(service = %member.name, "one answer was wrong and is asked for once more: {}", wrong.told);
     tools.pace.pause(ONCE_MORE).await?;
@@ -412,9 +408,9 @@ pub(crate) async fn finish(member: &Member, tools: &Tools, service: &Service) ->
         && (!service.unchanged() || captured.mark.is_some())
     {
         // What nobody proved is not called proven: then only the open mark is taken away.
-        let marked = match member.checks {
-            Checks::Asked => marks::prove(member, &prepared.revision).await,
-            Checks::Skipped => carried.close(member.holder()).await,
+        let marked = match service.asked.proves() {
+            true => marks::prove(member, &prepared.revision).await,
+            false => carried.close(member.holder()).await,
         };
         left.extend(marked.err().map(|failure| failure.what));
     }

@@ -208,7 +208,10 @@ fn texts(record: &mut Record) -> Vec<&mut String> {
     match record {
         Record::Noted { note, .. } => vec![note],
         Record::Service { event, .. } => match event {
-            Event::Failed { failure } | Event::RollbackFailed { failure, .. } => failure.texts().collect(),
+            Event::Failed { failure } => failure.texts().collect(),
+            Event::RollbackFailed { failure, by_hand } => failure.texts().chain(by_hand).collect(),
+            Event::Kept { why, by_hand } => [why].into_iter().chain(by_hand).collect(),
+            Event::Superseded { by } => vec![by],
             Event::Evidence { evidence } => evidence.texts().collect(),
             Event::Verified { proof, .. } | Event::RolledBack { proof, .. } => proof.iter_mut().collect(),
             Event::Settled { arrival } => arrival.facts.iter_mut().chain(&mut arrival.notes).collect(),

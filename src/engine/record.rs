@@ -323,6 +323,14 @@ impl Asked {
         matches!(self, Asked::Health | Asked::Platform)
     }
 
+    /// What is told in the place of answers.
+    pub fn facts(&self) -> Vec<String> {
+        match self {
+            Asked::Platform => vec!["it has no address to ask: the platform's own checks are the proof".to_owned()],
+            Asked::Health | Asked::Nothing | Asked::Waived { .. } => Vec::new(),
+        }
+    }
+
     fn is_health(&self) -> bool {
         *self == Asked::Health
     }

@@ -1,15 +1,11 @@
 //! Holds one answer against one expectation: `None`, or expected and got in plain words. What is shown of an answer is cut to 200 bytes.
 
-use regex_lite::RegexBuilder;
 use serde_json::Value;
 
 use crate::failure::cut;
 use crate::http::Answer;
 
 use super::{StatusSet, VersionAt};
-
-/// The largest compiled pattern, in bytes; together with the 64 KiB of a body it bounds the work.
-const LARGEST_PATTERN: usize = 32 * 1024;
 
 /// The status must be in the set.
 pub(super) fn status(answer: &Answer, expected: &StatusSet) -> Option<String> {
@@ -22,7 +18,7 @@ pub(super) fn text(answer: &Answer, expected: &str) -> Option<String> {
     let body = String::from_utf8_lossy(&answer.body);
     let held = match super::pattern(expected) {
         None => body.contains(expected),
-        Some(pattern) => match RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build() {
+        Some(pattern) => match super::compiled(pattern) {
             Ok(regex) => regex.is_match(&body),
             Err(error) => return Some(format!("{} cannot be searched for: {error}", short(expected))),
         },

@@ -121,6 +121,14 @@ pub fn pattern(text: &str) -> Option<&str> {
     text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|pattern| !pattern.is_empty())
 }
 
+/// The largest compiled pattern, in bytes; together with the 64 KiB of a body it bounds the work.
+const LARGEST_PATTERN: usize = 32 * 1024;
+
+/// A pattern, where it is one and not too large.
+pub fn compiled(pattern: &str) -> Result<regex_lite::Regex, regex_lite::Error> {
+    regex_lite::RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build()
+}
+
 /// The version an answer told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -27,9 +27,10 @@ use proxy::Proxies;
 
 /// Tries after the first.
 const TRIES: usize = 4;
-/// Bounds a reading and a changing request.
+/// Bounds a reading request.
 const READ: Duration = Duration::from_secs(30);
-const CHANGE: Duration = Duration::from_secs(20);
+/// The longest a changing request is under way: whoever lost its answer waits so long before it looks.
+pub const LONGEST_CHANGE: Duration = Duration::from_secs(20);
 /// The largest answer that is read.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
 
@@ -144,7 +145,7 @@ impl Http {
         let (method, host, path) = (request.method().clone(), request.uri().host().unwrap_or_default().to_owned(), request.uri().path());
         let timeout = match intent {
             Intent::Read => READ,
-            Intent::Change => CHANGE,
+            Intent::Change => LONGEST_CHANGE,
         };
         let answered = tokio::time::timeout(self.clock().patience(timeout), self.exchange(request)).await;
         let answered = answered.unwrap_or_else(|_| Err(NoAnswer::Lost(format!("{host} did not answer in time"))));

@@ -73,7 +73,7 @@ impl Context {
     pub(crate) fn new(surroundings: Surroundings, overrides: Overrides, fencing: Fencing) -> Result<Self> {
         let Surroundings { env, log, clock, stop } = surroundings;
         let nonce = random::hex().map_err(|error| Failure::bug(error.to_string()))?;
-        let shared = in_workflow(&env).then(|| Home::of(&env).map_err(|error| error.to_string()));
+        let shared = env.in_workflow().then(|| Home::of(&env).map_err(|error| error.to_string()));
         let home = shared.unwrap_or_else(|| Err("there is no runner".to_owned()));
         let fence = match fencing {
             Fencing::Main => home.as_ref().ok().map(|home| home.fence(&nonce)),
@@ -87,7 +87,7 @@ impl Context {
 
     /// Whether a post step will follow.
     pub(crate) fn in_workflow(&self) -> bool {
-        in_workflow(&self.env)
+        self.env.in_workflow()
     }
 
     /// Which step of which job this is. The runner names it alike in main and in post
@@ -109,8 +109,4 @@ impl Context {
             actor: origin.actor,
         }
     }
-}
-
-fn in_workflow(env: &Env) -> bool {
-    env.get("GITHUB_ACTIONS") == Some("true")
 }

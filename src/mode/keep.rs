@@ -186,8 +186,11 @@ fn is_ours(context: &Context, saved: &Saved) -> bool {
 
 /// What can be told of main.
 pub(crate) fn main(context: &Context, saved: &Saved) -> Main {
-    let told = Home::shared(&context.env).into_iter().map(|home| home.main(&saved.nonce));
-    told.into_iter().find(|main| *main != Main::Unknown).unwrap_or(Main::Unknown)
+    told_of(&Home::shared(&context.env), &saved.nonce)
+}
+
+fn told_of(shared: &[Home], nonce: &str) -> Main {
+    shared.iter().map(|home| home.main(nonce)).find(|main| *main != Main::Unknown).unwrap_or(Main::Unknown)
 }
 
 /// What the folders shared on this runner tell of the step that goes by this name on the platform: its lock whether it has ended, its
@@ -195,7 +198,7 @@ pub(crate) fn main(context: &Context, saved: &Saved) -> Main {
 pub(crate) fn fate(env: &Env, step: &str) -> Fate {
     let shared = Home::shared(env);
     let Some(nonce) = shared.iter().flat_map(Home::nonces).find(|nonce| step_of(nonce) == step) else { return Fate::Unknown };
-    if shared.iter().map(|home| home.main(&nonce)).find(|main| *main != Main::Unknown) != Some(Main::Ended) {
+    if told_of(&shared, &nonce) != Main::Ended {
         return Fate::Unknown;
     }
     let lines: Vec<_> = shared.iter().flat_map(|home| home.lines_of(&nonce)).collect();

@@ -106,7 +106,7 @@ pub(crate) fn goal(plan: &ServicePlan, images: &Images) -> Goal {
 }
 
 fn target(context: &Context, plan: &ServicePlan, sessions: &Sessions) -> Result<Arc<dyn AnyTarget>> {
-    let common = ServiceOrder {
+    let order = ServiceOrder {
         name: plan.name.clone(),
         service: plan.service.clone(),
         container: plan.container.clone(),
@@ -121,7 +121,7 @@ fn target(context: &Context, plan: &ServicePlan, sessions: &Sessions) -> Result<
     match &plan.target {
         TargetPlan::Ecs(settings) => {
             let session = sessions.aws(&settings.region)?.clone();
-            Ok(Arc::new(Ecs::new(common, settings.clone(), plan.definition.clone(), session, &sessions.clusters)))
+            Ok(Arc::new(Ecs::new(order, settings.clone(), plan.definition.clone(), session, &sessions.clusters)))
         }
     }
 }

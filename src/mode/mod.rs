@@ -50,7 +50,7 @@ pub async fn run(invocation: Invocation) -> u8 {
         return post(surroundings).await;
     }
     // At a terminal nobody deploys by a bare word.
-    let bare = args.len() < 2 && surroundings.env.get("GITHUB_ACTIONS") != Some("true");
+    let bare = args.len() < 2 && !surroundings.env.in_workflow();
     let shown = match flags::command(&args) {
         Ok(Command::Run(_)) if bare => help::help(),
         Ok(Command::Run(flags)) => return main(surroundings, &flags).await,

@@ -14,7 +14,7 @@ use crate::engine::run::{Driver, Given, drive};
 use crate::engine::service::Phase;
 use crate::engine::state::{self, State};
 use crate::failure::{Failure, Result};
-use crate::http::docker;
+use crate::http::{LONGEST_CHANGE, docker};
 use crate::runner::hold::Main;
 use crate::runner::signals::Stop;
 
@@ -24,8 +24,6 @@ use super::members;
 
 /// Everything the post step does ends within this; the runner gives about 285 s.
 const BUDGET: Duration = Duration::from_secs(240);
-/// The longest a changing request of main may be under way.
-const LONGEST_CHANGE: Duration = Duration::from_secs(20);
 /// What a fenced main gets to end by itself before its container is stopped.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(8);
 

@@ -34,7 +34,7 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
     let report = Report::of(entries, early).begun_by(&Origin::of(&surroundings.env)).redacted(&|text| surroundings.log.redact(text));
     surroundings.log.line(&text::block(&report));
     // At a terminal the block above has said it all.
-    if surroundings.env.get("GITHUB_ACTIONS") == Some("true") {
+    if surroundings.env.in_workflow() {
         for annotation in annotations::annotations(&report) {
             surroundings.log.annotate(annotation.level, &annotation.title, &annotation.message);
         }
@@ -43,7 +43,8 @@ pub(crate) fn tell(surroundings: &Surroundings, told: Told<'_>) -> u8 {
     report.exit_status()
 }
 
-/// The runner's own files and the JSON report, which nobody at a terminal asked for; where they cannot be written the log says why, and the outcome stands all the same.
+/// The runner's own files and the JSON report, which nobody at a terminal asked for; where they cannot be written the log says why, and
+/// the outcome stands all the same.
 fn write_files(surroundings: &Surroundings, report: &Report) {
     let written =
         json::document(report).map_err(std::io::Error::other).and_then(|document| report_file::write(&surroundings.env, &document));

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::record::{Asked, GroupPlan, OnTrouble, Outcome};
+use crate::engine::record::{GroupPlan, OnTrouble, Outcome};
 use crate::engine::service::{Phase, Service};
 use crate::failure::Kind;
 
@@ -109,18 +109,13 @@ pub(super) fn of(service: &Service, standing: &Standing) -> Ending {
         "plan" => failed.map_or(Ending::Planned, |_| Ending::Untouched),
         "history" => failed.map_or(Ending::Unchanged, |_| Ending::Untouched),
         "verify" => match failed.map(|failure| failure.kind) {
-            None if service.phase == Phase::Verified && (standing.skip_verify || nobody_asked(service)) => Ending::Unchanged,
+            None if service.phase == Phase::Verified && (standing.skip_verify || !service.asked.proves()) => Ending::Unchanged,
             None if service.phase == Phase::Verified => Ending::Healthy,
             Some(Kind::Unhealthy | Kind::TimedOut) => Ending::Unhealthy,
             None | Some(_) => Ending::Untouched,
         },
         _ => deployed(service, standing),
     }
-}
-
-/// Neither we nor the platform.
-fn nobody_asked(service: &Service) -> bool {
-    matches!(service.asked, Asked::Nothing | Asked::Waived { .. })
 }
 
 fn deployed(service: &Service, standing: &Standing) -> Ending {

@@ -57,7 +57,7 @@ impl Log {
 
     /// Prints to standard output, in the runner's style where `env` is a workflow's.
     pub fn to_stdout(env: &Env) -> Self {
-        let style = if env.get("GITHUB_ACTIONS") == Some("true") { Style::GitHub } else { Style::Plain };
+        let style = if env.in_workflow() { Style::GitHub } else { Style::Plain };
         Self::new(Box::new(std::io::stdout()), style)
     }
 

@@ -121,7 +121,7 @@ fn refused(answer: &Answer) -> Failure {
 /// (<https://docs.github.com/en/actions/reference/security/oidc>, 2026-11).
 fn missing(env: &Env) -> Failure {
     let failure = Failure::new(Kind::Denied, "this job may not ask GitHub for an identity token");
-    if env.get("GITHUB_ACTIONS") != Some("true") {
+    if !env.in_workflow() {
         return failure
             .why("ACTIONS_ID_TOKEN_REQUEST_URL is not set: this is not a step of a workflow")
             .fix("leave the role away to sign in by what this machine has (environment, profile, instance)");

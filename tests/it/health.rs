@@ -12,7 +12,7 @@ use touchdown::health::{
     Baseline, HealthAt, HealthSettings, Sample, Sign, StatusSet, Verdict, VersionAt, VersionIs, VersionRule, VersionTold, Wrong,
 };
 
-fn settings() -> HealthSettings {
+pub fn settings() -> HealthSettings {
     HealthSettings {
         at: HealthAt::Path("/health".to_owned()),
         retries: 4,

@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use touchdown::clock::Clock;
-use touchdown::engine::journal::{Journal, Keeper, LONGEST_LINE, read};
+use touchdown::engine::journal::{Journal, Keeper, LONGEST_LINE, Saved, read};
 use touchdown::engine::record::{Event, FORMAT, GroupPlan, MemberPlan, OnTrouble, Opening, Origin, Record};
 use touchdown::failure::{Failure, Kind};
 use touchdown::values::{RunId, ServiceName};
 
-type Lines = Arc<Mutex<Vec<(String, String)>>>;
+pub type Lines = Arc<Mutex<Vec<(String, String)>>>;
 
-struct Memory(Lines);
+#[derive(Clone, Default)]
+pub struct Memory(pub Lines);
 
 impl Keeper for Memory {
     fn keep(&mut self, key: &str, value: &str) -> std::io::Result<()> {
@@ -20,6 +21,12 @@ impl Keeper for Memory {
     }
     fn name(&self) -> &'static str {
         "memory"
+    }
+}
+
+impl Memory {
+    pub fn saved(&self) -> Saved {
+        read(&self.0.lock().unwrap()).remove(0)
     }
 }
 

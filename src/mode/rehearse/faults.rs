@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::config::plan::{Plan, ServicePlan};
-use crate::engine::record::Outcome;
 use crate::engine::state::State;
 use crate::failure::{Failure, Result};
 use crate::health::HealthAt;
@@ -42,7 +41,7 @@ impl Faults {
         self.by_service.get(service).copied().unwrap_or(self.everywhere)
     }
 
-    /// Whether answers are to be slow anywhere.
+    /// Whether it strikes any service.
     pub fn any(&self, fault: Fault) -> bool {
         self.everywhere == fault || self.by_service.values().any(|one| *one == fault)
     }
@@ -60,16 +59,15 @@ impl Faults {
 
     /// A fault that must spoil a release and did not: the settings do not notice it.
     pub fn noticed(&self, plan: &Plan, state: &State) -> Result<()> {
-        for (index, group) in state.plans.iter().enumerate() {
-            for name in group.members.iter().map(|member| &member.service) {
-                let Some(service) = state.services.get(name) else { continue };
-                let ended = service.outcome(state.committed.contains(&index));
-                if let (Outcome::Live | Outcome::Unchanged, Some(settings)) = (ended, plan.services.iter().find(|one| one.name == *name))
-                    && let Some(fix) = missing(self.of(name), settings, plan.skip.verify)
-                {
-                    let what = format!("{name}: nobody noticed the fault {}: the release went live", self.of(name).name());
-                    return Err(Failure::config(what).why("that would have been so in production too").fix(fix));
-                }
+        let stands = |name: &ServiceName| {
+            let group = state.plans.iter().position(|group| group.members.iter().any(|member| member.service == *name));
+            group.is_some_and(|group| state.committed.contains(&group))
+        };
+        for settings in &plan.services {
+            let fault = self.of(&settings.name);
+            if let Some(fix) = missing(fault, settings, plan.skip.verify).filter(|_| stands(&settings.name)) {
+                let what = format!("{}: nobody noticed the fault {}: the release went live", settings.name, fault.name());
+                return Err(Failure::config(what).why("that would have been so in production too").fix(fix));
             }
         }
         Ok(())

@@ -160,7 +160,7 @@ impl Ecs {
         }
         if !self.blind.swap(true, std::sync::atomic::Ordering::Relaxed) {
             // What that costs is said once, in the notes of what has arrived.
-            tracing::info!(service = %self.common.name, "service deployments are not for this role to see ({})", refusal.code);
+            tracing::info!(service = %self.order.name, "service deployments are not for this role to see ({})", refusal.code);
         }
         Records::Hidden
     }

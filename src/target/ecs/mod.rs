@@ -53,7 +53,7 @@ pub use watch::Clusters;
 
 /// One ECS service.
 pub struct Ecs {
-    common: ServiceOrder,
+    order: ServiceOrder,
     settings: EcsSettings,
     /// The user's own task definition, already parsed.
     definition: Option<Value>,
@@ -70,12 +70,12 @@ pub struct Ecs {
 const UNSEEN: Duration = Duration::from_secs(10);
 
 impl Ecs {
-    /// The service `common.service` of a cluster; targets of one cluster share `clusters`.
-    pub fn new(common: ServiceOrder, settings: EcsSettings, definition: Option<Value>, session: Session, clusters: &Clusters) -> Self {
+    /// The service `order.service` of a cluster; targets of one cluster share `clusters`.
+    pub fn new(order: ServiceOrder, settings: EcsSettings, definition: Option<Value>, session: Session, clusters: &Clusters) -> Self {
         let api = Api::new(&session);
         let watch = clusters.watch(&api, session.region(), &settings.cluster);
         Self {
-            common,
+            order,
             settings,
             definition,
             session,
@@ -89,7 +89,7 @@ impl Ecs {
 
     /// The service, which must be there.
     async fn service(&self) -> Result<Value> {
-        match self.watch.look(&self.common.service).await? {
+        match self.watch.look(&self.order.service).await? {
             Ok(Some(service)) => Ok(service),
             Ok(None) => Err(snapshot::missing(self)),
             Err(refusal) => Err(snapshot::unreadable(self, refusal)),
@@ -99,7 +99,7 @@ impl Ecs {
     /// A refused call, with the permission that would allow it.
     fn refused(&self, refusal: Refusal, what: &str, permission: &str) -> Failure {
         let denied = refusal.is_denied();
-        let failure = refusal.into_failure(format!("{}: {what}", self.common.name));
+        let failure = refusal.into_failure(format!("{}: {what}", self.order.name));
         if denied {
             let who = &self.session.identity().arn;
             return failure
@@ -111,7 +111,7 @@ impl Ecs {
 
     /// The address users reach it at, looked up once.
     async fn found(&self, service: &Value) -> Result<Found> {
-        if self.common.address_given || self.common.health_waived {
+        if self.order.address_given || self.order.health_waived {
             return Ok(Found::default());
         }
         let group = list(service, "loadBalancers").find_map(|balancer| balancer["targetGroupArn"].as_str());
@@ -123,7 +123,7 @@ impl Ecs {
     async fn update(&self, release: &Release, service: &Value) -> Result<()> {
         let mut body = json!({
             "cluster": self.settings.cluster,
-            "service": self.common.service,
+            "service": self.order.service,
             "taskDefinition": release.task_definition,
         });
         if release.forced {
@@ -142,7 +142,7 @@ impl Ecs {
         match crossed::crossed(release, service, &answer["service"]) {
             Crossed::Nothing => Ok(()),
             Crossed::Replaced(theirs) => {
-                let name = &self.common.name;
+                let name = &self.order.name;
                 tracing::warn!(service = %name, "another deployment, of {theirs}, began a moment before this one and is replaced by it");
                 Ok(())
             }
@@ -280,8 +280,8 @@ impl Target for Ecs {
         let revision = short(&snapshot.task_definition);
         let count = self.settings.desired_count.map_or_else(String::new, |_| format!(" --desired-count {}", snapshot.desired_count));
         vec![
-            format!("aws ecs update-service {place} --service {} --task-definition {revision}{count}", self.common.service),
-            format!("aws ecs wait services-stable {place} --services {}", self.common.service),
+            format!("aws ecs update-service {place} --service {} --task-definition {revision}{count}", self.order.service),
+            format!("aws ecs wait services-stable {place} --services {}", self.order.service),
         ]
     }
 

@@ -92,7 +92,7 @@ async fn anew(ecs: &Ecs, back: Release, service: &Value) -> Result<Undo<Release>
 /// A rollback by ECS takes the revision back; the number of tasks is no part of it. Nothing to do unless we had changed it.
 async fn put_count_back(ecs: &Ecs, back: &Release, service: &Value) -> Result<()> {
     let Some(count) = back.desired_count.filter(|count| service["desiredCount"].as_u64() != Some(*count)) else { return Ok(()) };
-    let body = json!({ "cluster": ecs.settings.cluster, "service": ecs.common.service, "desiredCount": count });
+    let body = json!({ "cluster": ecs.settings.cluster, "service": ecs.order.service, "desiredCount": count });
     let said = ecs.api.update_service(body).await?;
     said.map(|_| ()).map_err(|refusal| ecs.refused(refusal, "the desired count could not be put back", "ecs:UpdateService"))
 }
@@ -104,7 +104,7 @@ async fn stop(ecs: &Ecs, deployment: &Value) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(refusal) if refusal.kind() == Kind::Transient => Err(refusal.into_failure("the deployment could not be stopped")),
         Err(refusal) => {
-            tracing::info!(service = %ecs.common.name, "the deployment cannot be stopped ({}): going back by UpdateService", refusal.code);
+            tracing::info!(service = %ecs.order.name, "the deployment cannot be stopped ({}): going back by UpdateService", refusal.code);
             Ok(false)
         }
     }
@@ -172,21 +172,21 @@ async fn release(ecs: &Ecs, to: Option<String>, before: Before<Opaque>) -> Resul
     };
     let said = ecs.api.describe_task_definition(json!({ "taskDefinition": wanted })).await?;
     let answer = said.map_err(|refusal| match refusal.code.as_str() {
-        "ClientException" => Failure::new(Kind::Missing, format!("{}: there is no task definition {wanted}", ecs.common.name))
+        "ClientException" => Failure::new(Kind::Missing, format!("{}: there is no task definition {wanted}", ecs.order.name))
             .why(refusal.message)
             .fix("name one as FAMILY:REVISION: `mode: history` lists them"),
         _ => ecs.refused(refusal, &format!("the task definition {wanted} cannot be read"), "ecs:DescribeTaskDefinition"),
     })?;
     let definition = &answer["taskDefinition"];
     if text(definition, "status") != "ACTIVE" {
-        return Err(Failure::new(Kind::Missing, format!("{}: {wanted} is not active any more", ecs.common.name))
+        return Err(Failure::new(Kind::Missing, format!("{}: {wanted} is not active any more", ecs.order.name))
             .fix("choose another release: `mode: history` lists them"));
     }
     let arn = text(definition, "taskDefinitionArn").to_owned();
     let same = arn == snapshot.task_definition;
     let changes =
         if same { Vec::new() } else { vec![format!("task definition: {} → {}", short(&snapshot.task_definition), short(&arn))] };
-    let index = super::revision::container(definition, &ecs.common, None).unwrap_or_default();
+    let index = super::revision::container(definition, &ecs.order, None).unwrap_or_default();
     let container = &definition["containerDefinitions"][index];
     let release = Release {
         task_definition: arn.clone(),
@@ -209,7 +209,7 @@ async fn known_good(ecs: &Ecs, snapshot: &Snapshot) -> Result<String> {
     let all = deployments(ecs, &service).await?;
     let good = |(listed, status): &&(Listed, String)| status == "SUCCESSFUL" && listed.revision != short(&snapshot.task_definition);
     all.iter().find(good).map(|(listed, _)| listed.revision.clone()).ok_or_else(|| {
-        Failure::new(Kind::Missing, format!("{}: there is no earlier successful release to go back to", ecs.common.name))
+        Failure::new(Kind::Missing, format!("{}: there is no earlier successful release to go back to", ecs.order.name))
             .why("ECS keeps service deployments for 90 days, and none of them but the present one was successful")
             .fix("name the release: to: FAMILY:REVISION")
     })

@@ -44,7 +44,7 @@ impl Ecs {
     }
 
     async fn listed_tasks(&self, release: &Release, desired: &str) -> Option<Vec<Value>> {
-        let body = json!({ "cluster": self.settings.cluster, "serviceName": self.common.service, "desiredStatus": desired });
+        let body = json!({ "cluster": self.settings.cluster, "serviceName": self.order.service, "desiredStatus": desired });
         let Ok(Ok(listed)) = self.api.list_tasks(body).await else { return None };
         let arns: Vec<&Value> = list(&listed, "taskArns").take(100).collect();
         if arns.is_empty() {

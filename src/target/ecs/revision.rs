@@ -24,7 +24,7 @@ const READ_ONLY: [&str; 9] = [
 
 /// What a revision is rendered with.
 pub(super) struct Wanted<'a> {
-    pub(super) common: &'a ServiceOrder,
+    pub(super) order: &'a ServiceOrder,
     pub(super) settings: &'a EcsSettings,
     /// Repository and digest.
     pub(super) image: &'a str,
@@ -35,11 +35,11 @@ pub(super) struct Wanted<'a> {
 /// What RegisterTaskDefinition is sent, from `base` and its `tags`.
 pub(super) fn render(base: &Value, tags: &Value, wanted: &Wanted<'_>) -> Result<Value> {
     let mut revision = registrable(base, tags);
-    let index = container(&revision, wanted.common, wanted.balanced)?;
+    let index = container(&revision, wanted.order, wanted.balanced)?;
     let container = &mut revision["containerDefinitions"][index];
     container["image"] = json!(wanted.image);
-    environment(container, wanted.common);
-    secrets(container, wanted.common);
+    environment(container, wanted.order);
+    secrets(container, wanted.order);
     for (key, value) in [("cpu", &wanted.settings.cpu), ("memory", &wanted.settings.memory)] {
         if let Some(value) = value {
             revision[key] = json!(value);
@@ -78,13 +78,13 @@ fn without_nulls(value: Value) -> Value {
 }
 
 /// Which container takes the image: the one named, the only one, else the one with the load balancer's port, else the only one with a port.
-pub(super) fn container(revision: &Value, common: &ServiceOrder, balanced: Option<&str>) -> Result<usize> {
+pub(super) fn container(revision: &Value, order: &ServiceOrder, balanced: Option<&str>) -> Result<usize> {
     let containers: Vec<&Value> = revision["containerDefinitions"].as_array().into_iter().flatten().collect();
     let names: Vec<&str> = containers.iter().map(|container| container["name"].as_str().unwrap_or_default()).collect();
     let named = |wanted: &str| names.iter().position(|name| *name == wanted);
-    if let Some(wanted) = &common.container {
+    if let Some(wanted) = &order.container {
         return named(wanted).ok_or_else(|| {
-            Failure::config(format!("{}: the task definition has no container {wanted:?}", common.name))
+            Failure::config(format!("{}: the task definition has no container {wanted:?}", order.name))
                 .why(format!("it has {}", names.join(", ")))
                 .fix(format!("set container to one of: {}", names.join(", ")))
         });
@@ -96,25 +96,25 @@ pub(super) fn container(revision: &Value, common: &ServiceOrder, balanced: Optio
         (1, _, _) => Ok(0),
         (_, Some(index), _) => Ok(index),
         (_, None, [index]) => Ok(*index),
-        _ => Err(Failure::config(format!("{}: it is not clear which container takes the image", common.name))
+        _ => Err(Failure::config(format!("{}: it is not clear which container takes the image", order.name))
             .why(format!("the task definition has {}", names.join(", ")))
             .fix(format!("set container to one of: {}", names.join(", ")))),
     }
 }
 
-fn environment(container: &mut Value, common: &ServiceOrder) {
-    if common.env.is_empty() {
+fn environment(container: &mut Value, order: &ServiceOrder) {
+    if order.env.is_empty() {
         return;
     }
     let mut variables = entries(container, "environment");
-    for (name, change) in &common.env {
+    for (name, change) in &order.env {
         variables.retain(|variable| variable["name"] != *name);
         if let EnvChange::Set(value) = change {
             variables.push(json!({ "name": name, "value": value }));
         }
     }
     container["environment"] = Value::Array(variables);
-    let removed: Vec<&String> = common.env.keys().collect();
+    let removed: Vec<&String> = order.env.keys().collect();
     let mut references = entries(container, "secrets");
     let before = references.len();
     references.retain(|secret| !removed.iter().any(|name| secret["name"] == ***name));
@@ -123,13 +123,13 @@ fn environment(container: &mut Value, common: &ServiceOrder) {
     }
 }
 
-fn secrets(container: &mut Value, common: &ServiceOrder) {
-    if common.secrets.is_empty() {
+fn secrets(container: &mut Value, order: &ServiceOrder) {
+    if order.secrets.is_empty() {
         return;
     }
     let mut references = entries(container, "secrets");
     let mut variables = entries(container, "environment");
-    for (name, reference) in &common.secrets {
+    for (name, reference) in &order.secrets {
         references.retain(|secret| secret["name"] != *name);
         variables.retain(|variable| variable["name"] != *name);
         references.push(json!({ "name": name, "valueFrom": reference }));

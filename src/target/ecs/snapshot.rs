@@ -130,7 +130,7 @@ async fn running(ecs: &Ecs, service: &Value, task_definition: &str) -> (Option<S
     };
     let definition = &answer["taskDefinition"];
     let deregistered = text(definition, "status") == "INACTIVE";
-    let Ok(index) = revision::container(definition, &ecs.common, balanced(service)) else { return (None, deregistered) };
+    let Ok(index) = revision::container(definition, &ecs.order, balanced(service)) else { return (None, deregistered) };
     let container = &definition["containerDefinitions"][index];
     let image = text(container, "image").to_owned();
     let digest = if image.contains('@') { None } else { resolved(ecs, service, task_definition, text(container, "name")).await };
@@ -177,7 +177,7 @@ pub(super) async fn next_revision(ecs: &Ecs, image: &PinnedImage, before: &Befor
     let (serving, tags) = (&answer["taskDefinition"], &answer["tags"]);
     let balanced = balanced(&service);
     let base = ecs.definition.as_ref().unwrap_or(serving);
-    let wanted = revision::Wanted { common: &ecs.common, settings: &ecs.settings, image: &image.reference(), balanced };
+    let wanted = revision::Wanted { order: &ecs.order, settings: &ecs.settings, image: &image.reference(), balanced };
     let body = revision::render(base, tags, &wanted)?;
     prove_possible(ecs, &service, &body)?;
     let mut changes = revision::changes(&revision::registrable(serving, tags), &body);
@@ -197,7 +197,7 @@ pub(super) async fn next_revision(ecs: &Ecs, image: &PinnedImage, before: &Befor
     if ecs.settings.force && changes.is_empty() {
         changes.push("nothing differs: deployed anew, as force asks".to_owned());
     }
-    let index = revision::container(&body, &ecs.common, balanced)?;
+    let index = revision::container(&body, &ecs.order, balanced)?;
     Ok(Next {
         container: text(&body["containerDefinitions"][index], "name").to_owned(),
         body,
@@ -213,20 +213,20 @@ pub(super) async fn next_revision(ecs: &Ecs, image: &PinnedImage, before: &Befor
 fn prove_possible(ecs: &Ecs, service: &Value, body: &Value) -> Result<()> {
     let balanced = service["loadBalancers"].as_array().is_some_and(|balancers| !balancers.is_empty());
     let own_check = list(body, "containerDefinitions").any(|container| container["healthCheck"].is_object());
-    if balanced || own_check || ecs.common.address_given || ecs.common.health_waived {
+    if balanced || own_check || ecs.order.address_given || ecs.order.health_waived {
         return Ok(());
     }
-    Err(Failure::config(format!("{}: nothing can prove that the new release is healthy", ecs.common.name))
+    Err(Failure::config(format!("{}: nothing can prove that the new release is healthy", ecs.order.name))
         .why("the service has no load balancer, its task definition no healthCheck, and health.url is not set")
         .fix("set health.url, or give the container a healthCheck, or set health.path to none with a reason"))
 }
 
 /// Controllers and modes this target does not drive, each refused by its name.
 fn refuse_what_we_cannot(ecs: &Ecs, service: &Value) -> Result<()> {
-    let refuse = |what: &str, fix: &str| Err(Failure::config(format!("{}: {what}", ecs.common.name)).fix(fix));
+    let refuse = |what: &str, fix: &str| Err(Failure::config(format!("{}: {what}", ecs.order.name)).fix(fix));
     if text(service, "status") != "ACTIVE" {
         let status = text(service, "status").to_lowercase();
-        return Err(Failure::new(Kind::Missing, format!("{}: the service {} is {status}", ecs.common.name, ecs.common.service))
+        return Err(Failure::new(Kind::Missing, format!("{}: the service {} is {status}", ecs.order.name, ecs.order.service))
             .why("a deleted service stays visible for a while")
             .fix("create the service again (Terraform, console), then deploy"));
     }
@@ -259,8 +259,8 @@ fn refuse_what_we_cannot(ecs: &Ecs, service: &Value) -> Result<()> {
 
 /// No such service, and what to look at.
 pub(super) fn missing(ecs: &Ecs) -> Failure {
-    let (service, cluster, region) = (&ecs.common.service, &ecs.settings.cluster, ecs.session.region());
-    Failure::new(Kind::Missing, format!("{}: there is no service {service} in the cluster {cluster} in {region}", ecs.common.name))
+    let (service, cluster, region) = (&ecs.order.service, &ecs.settings.cluster, ecs.session.region());
+    Failure::new(Kind::Missing, format!("{}: there is no service {service} in the cluster {cluster} in {region}", ecs.order.name))
         .why(format!("signed in to account {}", ecs.session.identity().account))
         .fix("check service, cluster and region: a service of another region or account is not seen")
         .fix("create the service first (Terraform, console): Touchdown deploys services, it does not design them")
@@ -270,7 +270,7 @@ pub(super) fn missing(ecs: &Ecs) -> Failure {
 pub(super) fn unreadable(ecs: &Ecs, refusal: Refusal) -> Failure {
     if refusal.code == "ClusterNotFoundException" {
         let (cluster, region) = (&ecs.settings.cluster, ecs.session.region());
-        return Failure::new(Kind::Missing, format!("{}: there is no cluster {cluster} in {region}", ecs.common.name))
+        return Failure::new(Kind::Missing, format!("{}: there is no cluster {cluster} in {region}", ecs.order.name))
             .why(format!("signed in to account {}", ecs.session.identity().account))
             .fix("check cluster and region");
     }

@@ -87,7 +87,7 @@ async fn request(ecs: &Ecs, order: &TaskOrder) -> Result<Value> {
         body["platformVersion"] = service["platformVersion"].clone();
     }
     if let TaskWhat::Command(command) = &order.what {
-        let index = revision::container(&definition, &ecs.common, super::snapshot::balanced(&service))?;
+        let index = revision::container(&definition, &ecs.order, super::snapshot::balanced(&service))?;
         let name = text(&definition["containerDefinitions"][index], "name");
         body["overrides"] = json!({ "containerOverrides": [{ "name": name, "command": command }] });
     }
@@ -145,7 +145,7 @@ async fn listed(ecs: &Ecs, body: &Value) -> Result<Vec<String>> {
 
 fn unplaced(ecs: &Ecs, answer: &Value) -> Failure {
     let failures = answer["failures"].as_array().cloned().unwrap_or_default();
-    let failure = Failure::new(Kind::Conflict, format!("{}: ECS found no place for the task", ecs.common.name));
+    let failure = Failure::new(Kind::Conflict, format!("{}: ECS found no place for the task", ecs.order.name));
     let failure = failures.iter().fold(failure, |failure, one| failure.why(format!("{} {}", text(one, "reason"), text(one, "detail"))));
     failure.fix("give the cluster room (RESOURCE:…), or the task less to ask for")
 }
@@ -178,7 +178,7 @@ async fn look(ecs: &Ecs, handle: &TaskHandle, seen: usize) -> Result<TaskLook> {
     let said = ecs.api.describe_tasks(json!({ "cluster": ecs.settings.cluster, "tasks": [handle.0] })).await?;
     let answer = said.map_err(|refusal| ecs.refused(refusal, "the task cannot be read", "ecs:DescribeTasks"))?;
     let Some(task) = answer["tasks"].get(0) else {
-        let failure = Failure::new(Kind::Missing, format!("{}: the task {} is gone", ecs.common.name, handle.0));
+        let failure = Failure::new(Kind::Missing, format!("{}: the task {} is gone", ecs.order.name, handle.0));
         return Ok(TaskLook { lines: Vec::new(), state: TaskState::Failed(failure.why("ECS keeps stopped tasks for about an hour")) });
     };
     let definition = describe(ecs, text(task, "taskDefinitionArn")).await?;
@@ -196,7 +196,7 @@ fn ended(ecs: &Ecs, task: &Value, definition: &Value) -> TaskState {
     if !ran.is_empty() && ran.iter().all(|container| container["exitCode"] == 0) {
         return TaskState::Succeeded;
     }
-    let failure = Failure::new(Kind::Unhealthy, format!("{}: the job failed", ecs.common.name)).why(evidence::task_in_words(task));
+    let failure = Failure::new(Kind::Unhealthy, format!("{}: the job failed", ecs.order.name)).why(evidence::task_in_words(task));
     let failure = evidence::remedies(&[task]).into_iter().fold(failure, Failure::fix);
     TaskState::Failed(failure.fix("correct the job and run again: nothing of the new release serves"))
 }

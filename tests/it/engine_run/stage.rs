@@ -1,42 +1,25 @@
 //! A run on paper: services, their group, a journal in memory, main and post.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use touchdown::clock::Clock;
-use touchdown::engine::journal::{Journal, Keeper, Saved, read};
+use touchdown::engine::journal::Journal;
 use touchdown::engine::member::{Checks, Fate, Goal, JobOnCancel, JobPlan, Member};
 use touchdown::engine::record::{Entry, FORMAT, GroupPlan, JobRollback, MemberPlan, OnTrouble, Opening, Origin, Outcome, Record};
 use touchdown::engine::run::{Driver, Given, drive};
 use touchdown::engine::state;
 use touchdown::health::probe::Shipped;
-use touchdown::health::{HealthAt, HealthSettings, StatusSet};
+use touchdown::health::{HealthAt, HealthSettings};
 use touchdown::http::{Endpoints, Fence, Http, Options};
 use touchdown::runner::signals::Stop;
 use touchdown::target::{InFlight, TaskWhat, UndoCost};
 use touchdown::values::{Digest, PinnedImage, RunId, ServiceName, Share};
 
+use crate::journal::Memory;
+
 use super::paper::{Mischief, OnPaper, Paper, World};
-
-#[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<Vec<(String, String)>>>);
-
-impl Keeper for Memory {
-    fn keep(&mut self, key: &str, value: &str) -> std::io::Result<()> {
-        self.0.lock().unwrap().push((key.to_owned(), value.to_owned()));
-        Ok(())
-    }
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-}
-
-impl Memory {
-    pub fn saved(&self) -> Saved {
-        read(&self.0.lock().unwrap()).remove(0)
-    }
-}
 
 /// A run: services on paper, one group, and how it is driven.
 #[derive(Clone)]
@@ -79,22 +62,9 @@ pub fn rig(services: &[(&str, &[&str], Mischief)]) -> Rig {
 }
 
 pub fn health() -> HealthSettings {
-    HealthSettings {
-        at: HealthAt::Waived("on paper".into()),
-        retries: 3,
-        interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
-        initial_delay: Duration::ZERO,
-        successes: 1,
-        status: StatusSet(vec![(200, 299)]),
-        body: None,
-        json: Vec::new(),
-        header: Vec::new(),
-        version: None,
-        max_latency: None,
-        stabilize: Duration::ZERO,
-        smoke: Vec::new(),
-    }
+    let at = HealthAt::Waived("on paper".into());
+    let second = Duration::from_secs(1);
+    HealthSettings { at, retries: 3, interval: second, timeout: second, successes: 1, ..crate::health::settings() }
 }
 
 impl Rig {
