@@ -22,7 +22,7 @@ lint: ## formatting, clippy, licences and bans, workflows
 	tests/setup/lint_workflows.sh
 
 bench: ## the figures we promise, as a table and in target/bench.json
-	tests/setup/setup.sh rust static
+	tests/setup/setup.sh rust static servers
 	tests/setup/static_binary.sh release $${CARGO_TARGET_DIR:-target}/bench/root
 	cargo bench --locked --quiet --bench figures
 

@@ -73,6 +73,11 @@ impl Clock {
         self.on_the_wall(duration).max(duration.min(Duration::from_secs(2)))
     }
 
+    /// What `work` brings within `duration` of this clock, as [`Clock::patience`] grants it; `None`: it took too long and was dropped.
+    pub async fn within<T>(&self, duration: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(self.patience(duration), work).await.ok()
+    }
+
     /// How long on this clock a request may be under way that was granted `patience(duration)`: at least `duration`.
     pub fn longest(&self, duration: Duration) -> Duration {
         self.patience(duration).mul_f64(self.factor)

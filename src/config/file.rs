@@ -207,7 +207,7 @@ impl Reading {
         for field in self.fields(place, &field.node, field.line) {
             let name = format!("{place}.{}", field.key);
             match (&field.node.kind, field.key.as_str()) {
-                (Kind::Map(inner), "image") => self.image(&name, inner, &mut settings),
+                (Kind::Scalar { .. }, "image") => self.image(name, field, &mut settings),
                 (_, section) if SECTIONS.contains(&section) => self.section(&name, field, &mut settings),
                 (_, key) => match Setting::named(key).filter(|setting| setting.key().as_deref() == Some(key) && setting.is_of_service()) {
                     Some(setting) => settings.insert(setting, given(name, field)),
@@ -219,22 +219,23 @@ impl Reading {
     }
 
     fn section(&mut self, place: &str, field: &Field, settings: &mut Settings) {
-        let section = &field.key;
+        let of_section = |setting: &&Setting| setting.section().is_some_and(|(section, _)| section == field.key);
         for inner in self.fields(place, &field.node, field.line) {
-            match Setting::named(&format!("{section}-{}", inner.key)).filter(|setting| setting.is_of_service()) {
+            match SETTINGS.iter().filter(of_section).find(|setting| setting.section().is_some_and(|(_, key)| key == inner.key)) {
                 Some(setting) => settings.insert(setting, given(format!("{place}.{}", inner.key), inner)),
-                None => self.unknown(place, inner, &inner_keys(&format!("{section}-"), Setting::is_of_service)),
+                None => {
+                    let known: Vec<&str> =
+                        SETTINGS.iter().filter(of_section).filter_map(|setting| setting.section()).map(|(_, key)| key).collect();
+                    self.unknown(place, inner, &known);
+                }
             }
         }
     }
 
-    /// `image: { from: … }`.
-    fn image(&mut self, place: &str, fields: &[Field], settings: &mut Settings) {
-        for field in fields {
-            match (field.key.as_str(), Setting::named("image")) {
-                ("from", Some(setting)) => settings.insert(setting, given(format!("{place}.from"), field)),
-                _ => self.unknown(place, field, &["from"]),
-            }
+    /// `image: HOST/REPOSITORY:TAG`, the short form of `image: { from: … }`.
+    fn image(&self, place: String, field: &Field, settings: &mut Settings) {
+        if let Some(setting) = Setting::named("image") {
+            settings.insert(setting, given(place, field));
         }
     }
 
@@ -288,7 +289,7 @@ fn given(name: String, field: &Field) -> Given {
 
 /// The keys of a service.
 fn service_keys() -> Vec<&'static str> {
-    let flat = SETTINGS.iter().filter(|setting| setting.is_of_service() && super::settings::section(setting.name).is_none());
+    let flat = SETTINGS.iter().filter(|setting| setting.is_of_service() && setting.section().is_none());
     flat.map(|setting| setting.name).chain(SECTIONS).collect()
 }
 

@@ -28,6 +28,8 @@ use crate::runner::mistake::Mistake;
 use crate::runner::origin::Origin;
 use crate::runner::workspace::Workspace;
 
+use crate::values::Secret;
+
 use endpoints::Allowed;
 use file::File;
 use flags::Flags;
@@ -124,6 +126,15 @@ pub fn endpoints_of(env: &Env) -> (Endpoints, AwsEndpoints) {
     let allowed = matches!(inputs.boolean("allow-endpoint-overrides"), Ok(Some(true)));
     let read = endpoints::endpoints(env, if allowed { Allowed::Everywhere } else { Allowed::Loopback });
     (read.hosts, read.aws)
+}
+
+/// The logins for registries alone, as the post step needs them.
+pub fn registries_of(env: &Env) -> plan::RegistryAuth {
+    let inputs = Inputs::of(env);
+    let text = |name: &str| inputs.text(name).map(str::to_owned);
+    let written = text("registry-username").zip(text("registry-password").map(Secret::new));
+    let actor = Origin::of(env).actor.unwrap_or_else(|| "token".to_owned());
+    plan::RegistryAuth { written, github: text("github-token").map(|token| (actor, Secret::new(token))), create: false }
 }
 
 /// All mistakes as one failure.

@@ -10,8 +10,10 @@ use crate::engine::member::JobPlan;
 use crate::engine::record::{GroupPlan, OnTrouble};
 use crate::health::HealthSettings;
 use crate::http::Endpoints;
+use crate::image::content::Platform;
+use crate::image::reference::{RepositoryName, Source};
 use crate::target::{EnvChange, InFlight};
-use crate::values::{PinnedImage, ServiceName, Share};
+use crate::values::{PinnedImage, Secret, ServiceName, Share};
 
 /// Everything a run will do.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub struct Plan {
     pub mode: Mode,
     /// The services, in the order written.
     pub services: Vec<ServicePlan>,
+    /// An image that is pushed and deployed nowhere (`skip-deploy` without a service).
+    pub push_only: Option<(ServiceName, PushPlan)>,
     /// Every service is in exactly one; `after` is checked for cycles.
     pub groups: Vec<GroupPlan>,
     /// How to sign in.
@@ -81,7 +85,8 @@ pub struct ServicePlan {
     pub service: String,
     /// The platform with its own settings.
     pub target: TargetPlan,
-    /// What to deploy; absent only for modes that deploy nothing.
+    /// What to deploy; absent only for modes that deploy nothing. Not in the journal, which has what it came to.
+    #[serde(skip)]
     pub image: Option<ImageSource>,
     /// Which container takes the image.
     pub container: Option<String>,
@@ -123,18 +128,54 @@ pub enum TargetPlan {
 }
 
 /// Where the image comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ImageSource {
     /// Deployed as written; nothing is read from its registry.
     Pinned(PinnedImage),
     /// A tag whose digest the registry tells.
     Tagged {
-        /// Registry host and repository.
-        repository: String,
+        /// Where it lies.
+        repository: RepositoryName,
         /// The tag.
         tag: String,
     },
+    /// Pushed first.
+    Pushed(Box<PushPlan>),
+}
+
+/// A push.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PushPlan {
+    /// What is pushed.
+    pub from: Source,
+    /// Where to.
+    pub to: RepositoryName,
+    /// The tags it gets there; the first is the one people know it by.
+    pub tags: Vec<String>,
+    /// When a tag that means another image moves.
+    pub moving: MoveTags,
+    /// The one platform of an index that is pushed; `None`: all of them.
+    pub platform: Option<Platform>,
+}
+
+/// When a tag that means another image moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveTags {
+    /// Once the release is live.
+    Live,
+    /// At the end of the push.
+    Pushed,
+}
+
+/// Logins for registries, as the settings give them.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryAuth {
+    /// `registry-username` and `registry-password`.
+    pub written: Option<(String, Secret)>,
+    /// The workflow's actor and token.
+    pub github: Option<(String, Secret)>,
+    /// `create-repository`
+    pub create: bool,
 }
 
 /// How to sign in.
@@ -142,6 +183,8 @@ pub enum ImageSource {
 pub struct Auth {
     /// AWS.
     pub aws: AwsAuth,
+    /// Registries.
+    pub registries: RegistryAuth,
 }
 
 impl Mode {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::image::tags;
 use crate::runner::mistake::Mistake;
 use crate::runner::workspace::Workspace;
 use crate::runner::written::Written;
@@ -22,6 +23,8 @@ pub(super) struct Reader<'a> {
     pub(super) workspace: &'a Workspace,
     /// The commit of the run; empty outside a workflow.
     pub(super) commit: &'a str,
+    /// What tags depend on.
+    pub(super) tagging: &'a tags::Context,
     pub(super) mistakes: Vec<Mistake>,
 }
 

@@ -1,13 +1,16 @@
 //! What a run does: mode, stages to skip, who may change anything, how to sign in; and every service of it, put together as the plan.
 
+use crate::clock::Clock;
 use crate::cloud::aws::{AwsAuth, is_region};
 use crate::runner::mistake::{Mistake, nearest};
-use crate::values::Secret;
+use crate::runner::origin::Origin;
+use crate::values::{Secret, ServiceName};
 
 use super::Config;
 use super::endpoints::{self, Allowed, Overridden};
 use super::file::{Chosen, File};
-use super::plan::{Auth, Mode, Plan, Skip, TargetPlan};
+use super::image::Asked;
+use super::plan::{Auth, ImageSource, Mode, Plan, PushPlan, RegistryAuth, Skip, TargetPlan};
 use super::reader::Reader;
 use super::service::Draft;
 use super::settings::Setting;
@@ -19,7 +22,8 @@ const MOST: usize = 100;
 /// The plan, which only counts when there is no mistake beside it.
 pub(super) fn plan(config: Config, jobs_environment: Option<&str>) -> (Plan, Vec<Mistake>) {
     let Config { env, workspace, origin, given, file, mistakes } = config;
-    let mut reader = Reader { given: &given, place: "", workspace: &workspace, commit: &origin.commit, mistakes };
+    let tagging = super::image::tagging(&origin, Clock::real().now());
+    let mut reader = Reader { given: &given, place: "", workspace: &workspace, commit: &origin.commit, tagging: &tagging, mistakes };
     let (mode, skip) = (mode(&mut reader), skip(&mut reader));
     let author = if origin.is_pull_request() && !reader.flag("allow-pull-request") { Author::Anybody } else { Author::Trusted };
     if let Some((what, write)) = by_anybody(&mode, skip, file.is_some()).filter(|_| author == Author::Anybody) {
@@ -48,19 +52,35 @@ pub(super) fn plan(config: Config, jobs_environment: Option<&str>) -> (Plan, Vec
         }
     };
     let signing = chosen.auth.clone().under(given.clone());
-    let mut signing = Reader { given: &signing, place: "", workspace: &workspace, commit: "", mistakes: Vec::new() };
-    let auth = Auth { aws: sign_in(&mut signing) };
+    let mut signing = Reader { given: &signing, place: "", workspace: &workspace, commit: "", tagging: &tagging, mistakes: Vec::new() };
+    let auth = Auth { aws: sign_in(&mut signing), registries: registries(&mut signing, &origin) };
     reader.mistakes.append(&mut signing.mistakes);
-    let ask =
-        Ask { region: auth.aws.region.clone(), image: matches!(mode, Mode::Deploy | Mode::Plan | Mode::Rehearse { .. }) && !skip.deploy };
-    let drafts = if single { vec![ask.draft(&mut reader, None)] } else { several(&mut reader, &chosen, &ask) };
+    let needed = changes_or_plans(&mode) && !skip.deploy;
+    let ask = Ask { region: auth.aws.region.clone(), image: Asked { needed, skip_push: skip.push, used: changes_or_plans(&mode) } };
+    let only_push = single && skip.deploy && !reader.has("target") && !reader.has("service");
+    let push_only = if only_push { push_only(&mut reader) } else { None };
+    let drafts = match (only_push, single) {
+        (true, _) => Vec::new(),
+        (false, true) => vec![ask.draft(&mut reader, None)],
+        (false, false) => several(&mut reader, &chosen, &ask),
+    };
+    let pushes = push_only.is_some() || drafts.iter().any(|draft| matches!(draft.plan.image, Some(ImageSource::Pushed(_))));
+    if author == Author::Anybody && mode == Mode::Deploy && skip.deploy && pushes {
+        let what = format!("is written on {}: whoever can open a pull request would push", origin.event);
+        reader.wrong(if reader.has("push-to") { "push-to" } else { "tags" }, what, "push on push, or set allow-pull-request: true");
+    }
     together(&mut reader, &mode, &drafts);
     let groups = super::groups::groups(&chosen.groups, &drafts).unwrap_or_else(|wrong| {
         reader.mistakes.extend(wrong);
         Vec::new()
     });
     let services = drafts.into_iter().map(|draft| draft.plan).collect();
-    (Plan { mode, services, groups, auth, skip, environment, notes, endpoints: hosts, aws_endpoints: aws }, reader.mistakes)
+    (Plan { mode, services, push_only, groups, auth, skip, environment, notes, endpoints: hosts, aws_endpoints: aws }, reader.mistakes)
+}
+
+/// Whether images are of any interest.
+fn changes_or_plans(mode: &Mode) -> bool {
+    matches!(mode, Mode::Deploy | Mode::Plan | Mode::Rehearse { .. })
 }
 
 /// What must not be done for whoever opens a pull request, and what to write.
@@ -172,12 +192,44 @@ fn sign_in(reader: &mut Reader<'_>) -> AwsAuth {
     }
 }
 
+/// Logins for registries; whoever writes a name writes a password.
+fn registries(reader: &mut Reader<'_>, origin: &Origin) -> RegistryAuth {
+    let written = match (reader.text("registry-username"), reader.text("registry-password")) {
+        (Some(name), Some(password)) => Some((name, Secret::new(password))),
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.wrong("registry-password", "is missing, and registry-username is there", "write both, or neither");
+            None
+        }
+        (None, Some(_)) => {
+            reader.wrong("registry-username", "is missing, and registry-password is there", "write both, or neither");
+            None
+        }
+    };
+    let github = reader.text("github-token").map(|token| (origin.actor.clone().unwrap_or_else(|| "token".to_owned()), Secret::new(token)));
+    RegistryAuth { written, github, create: reader.flag("create-repository") }
+}
+
+/// An image that is pushed and deployed nowhere; it is known by the last part of its repository.
+fn push_only(reader: &mut Reader<'_>) -> Option<(ServiceName, PushPlan)> {
+    match reader.image(Asked { needed: true, skip_push: false, used: true })? {
+        ImageSource::Pushed(push) => {
+            let name = push.to.path().rsplit('/').next().unwrap_or_default().to_owned();
+            Some((ServiceName(name), *push))
+        }
+        ImageSource::Pinned(_) | ImageSource::Tagged { .. } => {
+            reader.wrong("push-to", "is missing, and nothing else is to be done", "write push-to or tags, or a target and a service");
+            None
+        }
+    }
+}
+
 /// What the run asks of every service.
 struct Ask {
     /// Where a service names no region.
     region: Option<String>,
-    /// Whether each needs an image.
-    image: bool,
+    /// What is asked of the images.
+    image: Asked,
 }
 
 impl Ask {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::settings::{Form, Part, SECTIONS, SETTINGS, Setting, section};
+use super::settings::{Form, Part, SECTIONS, SETTINGS, Setting};
 use super::smoke;
 
 /// The schema (<https://json-schema.org/draft/2020-12/schema>).
@@ -64,15 +64,16 @@ fn environments(overlay: &Map<String, Value>) -> Value {
 
 fn service() -> Value {
     let mut properties = Map::new();
-    for setting in SETTINGS.iter().filter(|setting| setting.is_of_service() && section(setting.name).is_none()) {
+    for setting in SETTINGS.iter().filter(|setting| setting.is_of_service() && setting.section().is_none()) {
         properties.insert(setting.name.to_owned(), described(setting));
     }
     for name in SECTIONS {
-        let inner = SETTINGS.iter().filter_map(|setting| match section(setting.name) {
+        let inner = SETTINGS.iter().filter_map(|setting| match setting.section() {
             Some((of, inner)) if of == name => Some((inner.to_owned(), described(setting))),
             _ => None,
         });
-        properties.insert(name.to_owned(), object(inner.collect(), name));
+        let section = object(inner.collect(), name);
+        properties.insert(name.to_owned(), if name == "image" { json!({ "anyOf": [{ "type": "string" }, section] }) } else { section });
     }
     object(properties, "A service")
 }
@@ -110,9 +111,7 @@ fn form(form: Form) -> Value {
         Form::JsonPairs => json!({ "type": "object", "propertyNames": { "pattern": "^/" } }),
         Form::Requests => json!({ "anyOf": [request(), { "type": "array", "items": request() }] }),
         Form::Command => json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": text() }] }),
-        Form::Image => {
-            json!({ "anyOf": [{ "type": "string" }, object(Map::from_iter([("from".to_owned(), json!({ "type": "string" }))]), "An image")] })
-        }
+        Form::Image => json!({ "type": "string" }),
     }
 }
 

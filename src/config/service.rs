@@ -11,6 +11,7 @@ use crate::target::{EnvChange, InFlight, TaskWhat};
 use crate::values::{ServiceName, Share};
 
 use super::given::{Given, Value};
+use super::image::Asked;
 use super::plan::{ServicePlan, TargetPlan};
 use super::reader::Reader;
 use super::settings::LATER_TARGETS;
@@ -37,7 +38,7 @@ pub(super) struct Lines {
 
 impl Reader<'_> {
     /// The service, with an image where one is needed; `key` is its name in the file.
-    pub(super) fn service(&mut self, key: Option<&str>, region: Option<&str>, needs_image: bool) -> Draft {
+    pub(super) fn service(&mut self, key: Option<&str>, region: Option<&str>, asked: Asked) -> Draft {
         let target = self.target(region);
         let service = self.service_name(key);
         let (steps, hold) = self.traffic();
@@ -45,7 +46,7 @@ impl Reader<'_> {
             name: ServiceName(key.map_or_else(|| service.clone(), str::to_owned)),
             service,
             target,
-            image: self.image(needs_image),
+            image: self.image(asked),
             container: self.text("container"),
             env: self.env(),
             secrets: self.secrets(),

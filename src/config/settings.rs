@@ -54,6 +54,8 @@ pub enum Part {
     Service,
     /// A service of a file of several.
     Several,
+    /// What is deployed, and how it gets to its registry.
+    Images,
     /// `target: ecs`.
     Ecs,
     /// Health.
@@ -67,7 +69,7 @@ pub enum Part {
 }
 
 /// Sections of a service in the file: `health-path` is `health: { path: … }`.
-pub const SECTIONS: [&str; 4] = ["health", "migrate", "before", "traffic"];
+pub const SECTIONS: [&str; 5] = ["image", "health", "migrate", "before", "traffic"];
 
 /// The platforms of the interface that are not served yet.
 pub const LATER_TARGETS: [&str; 6] = ["cloud-run", "app-service", "container-instances", "fly", "kubernetes", "compose"];
@@ -76,11 +78,7 @@ pub const LATER_TARGETS: [&str; 6] = ["cloud-run", "app-service", "container-ins
 pub const MODES: [&str; 6] = ["deploy", "plan", "verify", "rollback", "history", "rehearse"];
 
 /// Part of the interface and not served yet: refused by name, never ignored. A name stands for all that begin with it and a hyphen.
-pub const LATER: [&str; 27] = [
-    "platform",
-    "push-to",
-    "tags",
-    "move-tags",
+pub const LATER: [&str; 19] = [
     "create",
     "requires",
     "project",
@@ -92,10 +90,6 @@ pub const LATER: [&str; 27] = [
     "job",
     "gcp",
     "azure",
-    "github-token",
-    "registry-username",
-    "registry-password",
-    "create-repository",
     "skip-gate",
     "skip-terraform",
     "gate",
@@ -111,7 +105,7 @@ const fn row(name: &'static str, form: Form, default: &'static str, part: Part, 
 }
 
 use Form::{Choice, Command, Duration, Flag, Image, JsonPairs, List, Number, Pairs, Requests, Shares, Text};
-use Part::{Ecs, Health, Jobs, Run, Service, Several, SignIn, Trouble};
+use Part::{Ecs, Health, Images, Jobs, Run, Service, Several, SignIn, Trouble};
 
 const UNDO: Form = Choice(&["rollback", "leave"]);
 
@@ -152,6 +146,16 @@ pub const SETTINGS: &[Setting] = &[
         Run,
         "Lets `AWS_ENDPOINT_URL…` and `TOUCHDOWN_ENDPOINT_…` name other hosts than loopback",
     ),
+    row("create-repository", Flag, "false", Run, "Makes the repository when the registry has none (ECR: immutable tags, scan on push)"),
+    row(
+        "registry-username",
+        Text,
+        "",
+        Run,
+        "Name for the registry of `push-to`, or of `image`; default what Docker's own configuration has",
+    ),
+    row("registry-password", Text, "", Run, "Its password or token"),
+    row("github-token", Text, "${{ github.token }}", Run, "The workflow's token, for ghcr.io"),
     row(
         "runner-temp",
         Text,
@@ -161,13 +165,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row("target", Choice(&["ecs"]), "", Service, "The platform: `ecs`"),
     row("service", Text, "", Service, "The service's name on the platform; in the file the default is its key"),
-    row(
-        "image",
-        Image,
-        "",
-        Service,
-        "`repository@sha256:…`, deployed as written; or `repository:tag` of a private ECR repository, looked up",
-    ),
     row("container", Text, "", Service, "Which container takes the image; default the only one, else the one the load balancer leads to"),
     row("env", Pairs, "", Service, "Lines `KEY=VALUE`, merged into what runs; `KEY=!unset` removes"),
     row("secrets", Pairs, "", Service, "Lines `KEY=reference` in the platform's own form (ECS: an ARN)"),
@@ -187,6 +184,30 @@ pub const SETTINGS: &[Setting] = &[
         "When another deployment of the service runs: `wait`, `supersede` or `fail`",
     ),
     row("timeout", Duration, "15m", Service, "From the deploy to proven"),
+    row(
+        "image",
+        Image,
+        "",
+        Images,
+        "`docker://NAME` (the machine's daemon), `archive:FILE`, `oci:FOLDER`, or `HOST/REPOSITORY:TAG` or `@sha256:…`; a digest with `skip-push` is deployed as written",
+    ),
+    row("push-to", Text, "", Images, "The repository the image is pushed to, `HOST/PATH`; default for an image of a registry its own"),
+    row(
+        "tags",
+        List,
+        "",
+        Images,
+        "Its tags there, by the rules of docker/metadata-action or plainly: `type=sha`, `type=semver,pattern={{version}}`, `latest`; \
+         `from staging to latest` gives tags to an image that is there",
+    ),
+    row(
+        "move-tags",
+        Choice(&["live", "pushed"]),
+        "live",
+        Images,
+        "When a tag that means another image moves: once the release is `live`, or as soon as it is `pushed`",
+    ),
+    row("platform", Text, "", Images, "Which platform of an index, e.g. `linux/arm64`; default all of them"),
     row("after", List, "", Several, "Services that must be proven first (same group) or committed (another group)"),
     row("region", Text, "", Ecs, "AWS region of the cluster, e.g. `eu-west-1`; default `aws-region`"),
     row("cluster", Text, "default", Ecs, "Name or ARN of the cluster"),
@@ -268,6 +289,7 @@ impl Part {
             Part::Run => "This run",
             Part::Service => "The service",
             Part::Several => "Several services",
+            Part::Images => "The image",
             Part::Ecs => "Amazon ECS",
             Part::Health => "Proof",
             Part::Trouble => "Putting back",
@@ -277,7 +299,7 @@ impl Part {
     }
 
     /// Every part, in the order of the documentation.
-    pub const ALL: [Part; 8] = [Run, Service, Several, Ecs, Health, Trouble, Jobs, SignIn];
+    pub const ALL: [Part; 9] = [Run, Service, Images, Several, Ecs, Health, Trouble, Jobs, SignIn];
 }
 
 impl Setting {
@@ -293,13 +315,20 @@ impl Setting {
 
     /// Where it stands in the file, below its service or (signing in) at the top; `None`: not in the file.
     pub fn key(&self) -> Option<String> {
-        match self.part {
-            Part::Run => None,
-            Part::SignIn => Some(self.name.replacen("aws-", "auth.aws.", 1)),
-            _ => Some(match section(self.name) {
-                Some((section, inner)) => format!("{section}.{inner}"),
-                None => self.name.to_owned(),
-            }),
+        match (self.part, self.section()) {
+            (Part::Run, _) => None,
+            (Part::SignIn, _) => Some(self.name.replacen("aws-", "auth.aws.", 1)),
+            (_, Some((section, inner))) => Some(format!("{section}.{inner}")),
+            (_, None) => Some(self.name.to_owned()),
+        }
+    }
+
+    /// Its section of a service in the file, and its key there: `health-path` → `health`, `path`.
+    pub fn section(&self) -> Option<(&'static str, &'static str)> {
+        match (self.part, self.name) {
+            (Part::Images, "image") => Some(("image", "from")),
+            (Part::Images, name) => Some(("image", name)),
+            (_, name) => name.split_once('-').filter(|(first, _)| SECTIONS.contains(first)),
         }
     }
 
@@ -309,13 +338,8 @@ impl Setting {
     }
 }
 
-/// The section and the rest of a name: `health-path` → `health`, `path`.
-pub fn section(name: &str) -> Option<(&str, &str)> {
-    let (first, rest) = name.split_once('-')?;
-    SECTIONS.contains(&first).then_some((first, rest))
-}
-
-/// Whether `name` is one of [`LATER`], or a part of one.
+/// Whether `name` is one of [`LATER`], or a part of one, and not a setting that is served already.
 pub fn is_later(name: &str) -> bool {
-    LATER.iter().any(|later| name == *later || name.strip_prefix(later).is_some_and(|rest| rest.starts_with(['-', '.'])))
+    Setting::named(name).is_none()
+        && LATER.iter().any(|later| name == *later || name.strip_prefix(later).is_some_and(|rest| rest.starts_with(['-', '.'])))
 }

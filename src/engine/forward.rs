@@ -404,6 +404,9 @@ pub(crate) async fn finish(member: &Member, tools: &Tools, service: &Service) ->
     let (Some(prepared), Some(captured)) = (&service.prepared, &service.captured) else { return Vec::new() };
     let verb = || member.target.clone().finish(prepared.release.clone(), captured.before.clone());
     let mut left: Vec<String> = tools.pace.insist(INSIST, verb).await.err().map(|failure| failure.what).into_iter().collect();
+    if let Some(epilogue) = &member.epilogue {
+        left.extend(tools.pace.insist(INSIST, || epilogue.clone().run()).await.err().map(|failure| failure.what));
+    }
     if let Some(carried) = member.target.clone().marks()
         && (!service.unchanged() || captured.mark.is_some())
     {

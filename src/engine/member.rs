@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Result;
 use crate::health::HealthSettings;
 use crate::health::probe::Shipped;
 use crate::target::any::AnyTarget;
@@ -44,10 +46,18 @@ pub struct Member {
     pub before: Option<JobPlan>,
     /// A job between prepare and apply.
     pub migrate: Option<JobPlan>,
+    /// What else is done once the group stands.
+    pub epilogue: Option<Arc<dyn Epilogue>>,
     /// From `apply` to proven.
     pub timeout: Duration,
     /// From the undo to proven.
     pub rollback_timeout: Duration,
+}
+
+/// Something that is done once the group stands, beside what the target tidies up: tags that move. Repeatable.
+pub trait Epilogue: Send + Sync {
+    /// Does it.
+    fn run(self: Arc<Self>) -> BoxFuture<'static, Result<()>>;
 }
 
 /// Tells what is known of the step of this name.

@@ -4,19 +4,48 @@ use crate::failure::Failure;
 use crate::health::Baseline;
 use crate::target::{Before, Captured, Opaque};
 
-use super::record::{Asked, Entry, Event, Job, Record};
+use super::record::{Asked, Entry, Event, Job, PushRecord, Record};
 
 /// The service and the line, or nothing.
 pub fn line(entry: &Entry) -> Option<(Option<&str>, String)> {
     match &entry.record {
         Record::Service { name, event } => Some((Some(name.0.as_str()), of_event(event)?)),
         Record::Pinned { service, image } => Some((Some(service.0.as_str()), format!("the image is {}", image.reference()))),
+        Record::PushStarted { service, from, to } => Some((Some(service.0.as_str()), format!("pushing {from} to {to}"))),
+        Record::Pushed { service, push } => Some((Some(service.0.as_str()), pushed(push))),
         Record::Noted { service, note } => Some((service.as_ref().map(|service| service.0.as_str()), note.clone())),
         Record::Committed { .. } => Some((None, "committed: from here on it stays".to_owned())),
         Record::Interrupted { by } => Some((None, format!("{by}: nothing new starts"))),
         Record::TakenOver => Some((None, "the post step takes over".to_owned())),
         Record::Opened(_) | Record::Planned { .. } | Record::Finished { .. } => None,
     }
+}
+
+/// `pushed 12.3 MB (45.0 MB were there, 21 requests)`.
+pub fn pushed(push: &PushRecord) -> String {
+    let requests = format!("{} requests", push.requests);
+    match (push.sent, push.skipped) {
+        (0, 0) => format!("it was there already ({requests})"),
+        (0, there) => format!("all of it was there already ({}, {requests})", size(there)),
+        (sent, 0) => format!("pushed {} ({requests})", size(sent)),
+        (sent, there) => format!("pushed {} ({} were there, {requests})", size(sent), size(there)),
+    }
+}
+
+/// `12.3 MB`, `45 kB`.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+/// Where a pushed image says it comes from.
+pub fn built(push: &PushRecord) -> Option<String> {
+    let origin = &push.origin;
+    let parts = [("from ", &origin.revision), ("of ", &origin.source), ("at ", &origin.created)];
+    let said: Vec<String> = parts.into_iter().filter_map(|(word, text)| Some(format!("{word}{}", text.as_ref()?))).collect();
+    (!said.is_empty()).then(|| format!("the image says that it was built {}", said.join(" ")))
 }
 
 fn of_event(event: &Event) -> Option<String> {

@@ -1,12 +1,14 @@
 //! What the journal holds: one record per line, appended before it is acted on. State is the fold of these and nothing else.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::failure::{Evidence, Failure};
 use crate::health::Baseline;
 use crate::target::{Arrival, Captured, Opaque, Prepared, Step, TaskHandle};
-use crate::values::{PinnedImage, RunId, ServiceName};
+use crate::values::{Digest, PinnedImage, RunId, ServiceName};
 
 /// The journal's format; another number is refused, never guessed at.
 pub const FORMAT: u16 = 1;
@@ -36,6 +38,22 @@ pub enum Record {
         target: String,
         /// The settings post rebuilds the target from.
         settings: serde_json::Value,
+    },
+    /// An image is about to be pushed.
+    PushStarted {
+        /// For which service.
+        service: ServiceName,
+        /// Where it lies, as users write it.
+        from: String,
+        /// The repository.
+        to: String,
+    },
+    /// It has arrived.
+    Pushed {
+        /// For which service.
+        service: ServiceName,
+        /// What came of it.
+        push: PushRecord,
     },
     /// An image was pinned, with or without a push.
     Pinned {
@@ -75,6 +93,73 @@ pub enum Record {
     },
     /// The post step took over.
     TakenOver,
+}
+
+/// What came of a push.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PushRecord {
+    /// The image where it is now.
+    pub image: PinnedImage,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that were there.
+    pub skipped: u64,
+    /// Requests to the registry.
+    pub requests: u64,
+    /// On the clock.
+    pub took: Duration,
+    /// Each tag asked for, and what became of it.
+    pub tags: Vec<TagRecord>,
+    /// Where it comes from, as it says.
+    #[serde(default)]
+    pub origin: OriginRecord,
+}
+
+/// Where an image comes from, as its labels and annotations say: foreign text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginRecord {
+    /// The commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The repository's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// When it was built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+}
+
+/// A tag of a pushed image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TagRecord {
+    /// The tag.
+    pub tag: String,
+    /// What became of it.
+    pub fate: TagFate,
+    /// What it meant before, where it meant something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Digest>,
+}
+
+/// What became of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TagFate {
+    /// It is new.
+    Written,
+    /// It meant the image already.
+    Same,
+    /// It meant another image, and means this one now.
+    Moved,
+    /// It means another image until the group stands.
+    ToMove,
+}
+
+impl TagRecord {
+    /// Whether it moves once the group stands.
+    pub fn is_to_move(&self) -> bool {
+        self.fate == TagFate::ToMove
+    }
 }
 
 /// The first line of a journal.

@@ -60,7 +60,7 @@ pub fn fold(entries: &[Entry]) -> State {
             }
             Record::Interrupted { .. } => state.interrupted = true,
             Record::TakenOver => state.taken_over = true,
-            Record::Planned { .. } | Record::Pinned { .. } | Record::Noted { .. } => {}
+            Record::Planned { .. } | Record::PushStarted { .. } | Record::Pushed { .. } | Record::Pinned { .. } | Record::Noted { .. } => {}
         }
     }
     state

@@ -22,7 +22,8 @@ const IDLE: Duration = Duration::from_secs(15);
 /// The client.
 pub(super) fn client(tls: &ClientConfig, proxies: Proxies) -> Result<reqwest::Client> {
     let proxy = reqwest::Proxy::custom(move |url| proxies.for_url(url).cloned());
-    let builder = reqwest::Client::builder().user_agent(AGENT).redirect(Policy::none()).no_proxy().proxy(proxy);
+    // HTTP/1.1 on purpose: over HTTP/2 many servers grant a stream about 1 MB for each round trip, and all uploads would share one connection.
+    let builder = reqwest::Client::builder().http1_only().user_agent(AGENT).redirect(Policy::none()).no_proxy().proxy(proxy);
     let builder = builder.tls_backend_preconfigured(tls.clone()).connect_timeout(CONNECT).pool_idle_timeout(IDLE);
     builder.build().map_err(|error| Failure::bug("the HTTP client cannot be made").why(error.to_string()))
 }

@@ -4,6 +4,7 @@
 pub mod aws;
 mod client;
 pub mod docker;
+pub mod lane;
 mod line;
 pub(crate) mod lookup;
 mod proxy;
@@ -132,7 +133,7 @@ impl Http {
                 Err(NoAnswer::Fenced) => false,
             };
             let Some(delay) = delays.next().filter(|_| again) else { return tried };
-            let asked = tried.as_ref().ok().and_then(retry_after).unwrap_or_default();
+            let asked = tried.as_ref().ok().and_then(Answer::retry_after).unwrap_or_default();
             self.clock().sleep(delay.max(asked)).await;
         }
     }
@@ -158,13 +159,9 @@ impl Http {
     }
 
     async fn exchange(&self, request: &http::Request<Bytes>) -> Result<Answer, NoAnswer> {
-        let (url, authority) = self.shared.options.endpoints.route(request.uri());
-        let mut headers = request.headers().clone();
-        if let Some(authority) = authority.and_then(|authority| HeaderValue::from_str(&authority).ok()) {
-            headers.insert(http::header::HOST, authority);
-        }
-        let outgoing = self.shared.client.request(request.method().clone(), url).headers(headers).body(request.body().clone());
-        let mut response = outgoing.send().await.map_err(|error| no_answer(error, &self.path_to(request.uri())))?;
+        let (head, body) = request.clone().into_parts();
+        let outgoing = self.outgoing(&head).body(body);
+        let mut response = outgoing.send().await.map_err(|error| no_answer(error, &self.path_to(&head.uri)))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer::Lost(words::plain(&error.without_url())))? {
@@ -174,6 +171,16 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         Ok(Answer { status, headers, body: body.freeze() })
+    }
+
+    /// A request on its way to where its host is really reached, still without a body.
+    fn outgoing(&self, head: &http::request::Parts) -> reqwest::RequestBuilder {
+        let (url, authority) = self.shared.options.endpoints.route(&head.uri);
+        let mut headers = head.headers.clone();
+        if let Some(authority) = authority.and_then(|authority| HeaderValue::from_str(&authority).ok()) {
+            headers.insert(http::header::HOST, authority);
+        }
+        self.shared.client.request(head.method.clone(), url).headers(headers)
     }
 
     /// Whether the fence stands: whoever holds this client changes nothing any more.
@@ -220,10 +227,12 @@ fn basic_credentials(url: &url::Url) -> Result<Option<HeaderValue>, VisitError> 
     Ok(Some(value))
 }
 
-/// Seconds of a `Retry-After`, at most a minute.
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let seconds: u64 = answer.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds.min(60)))
+impl Answer {
+    /// Seconds of a `Retry-After`, at most a minute.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds: u64 = self.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+        Some(Duration::from_secs(seconds.min(60)))
+    }
 }
 
 impl Fence {

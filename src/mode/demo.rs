@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cloud::aws::AwsEndpoints;
-use crate::config::plan::{Auth, ImageSource, Mode, Plan, ServicePlan, Skip, TargetPlan};
+use crate::config::plan::{Auth, ImageSource, Mode, MoveTags, Plan, PushPlan, ServicePlan, Skip, TargetPlan};
 use crate::engine::record::{GroupPlan, MemberPlan, OnTrouble};
 use crate::failure::Result;
 use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs, VersionRule};
 use crate::http::Endpoints;
+use crate::image::reference::{RepositoryName, Source};
 use crate::report::{Report, summary};
 use crate::runner::report_file;
 use crate::simulator::fault::Fault;
 use crate::target::InFlight;
 use crate::target::ecs::EcsSettings;
-use crate::values::{Digest, PinnedImage, ServiceName, Share};
+use crate::values::{ServiceName, Share};
 
 use super::context::Surroundings;
 use super::rehearse::rehearse;
@@ -55,11 +56,12 @@ pub(crate) fn plan() -> Result<Plan> {
     let name = ServiceName("web".to_owned());
     let members = vec![MemberPlan { service: name.clone(), after: Vec::new() }];
     Ok(Plan {
+        push_only: None,
         mode: Mode::Deploy,
         services: vec![service(name)?],
         groups: vec![GroupPlan { members, on_failure: OnTrouble::Rollback, on_cancel: OnTrouble::Rollback }],
         auth: Auth::default(),
-        skip: Skip { push: true, ..Skip::default() },
+        skip: Skip::default(),
         environment: Some("production".to_owned()),
         notes: Vec::new(),
         endpoints: Endpoints::default(),
@@ -68,17 +70,19 @@ pub(crate) fn plan() -> Result<Plan> {
 }
 
 fn service(name: ServiceName) -> Result<ServicePlan> {
-    let image = PinnedImage {
-        repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web".to_owned(),
-        tag: Some("v1.3.0".to_owned()),
-        digest: Digest::parse("sha256:5f2b7a9c4e1d8036f7a2b5c8d1e4f7092a3b4c5d6e7f8091a2b3c4d5e6f70812")?,
+    let push = PushPlan {
+        from: Source::parse("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web-builds:v1.3.0")?,
+        to: RepositoryName::parse("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web")?,
+        tags: vec!["v1.3.0".to_owned(), "latest".to_owned()],
+        moving: MoveTags::Live,
+        platform: None,
     };
     let settings = EcsSettings { region: "eu-west-1".to_owned(), cluster: "production".to_owned(), ..EcsSettings::default() };
     Ok(ServicePlan {
         service: name.0.clone(),
         name,
         target: TargetPlan::Ecs(settings),
-        image: Some(ImageSource::Pinned(image)),
+        image: Some(ImageSource::Pushed(Box::new(push))),
         container: None,
         env: BTreeMap::new(),
         secrets: BTreeMap::new(),

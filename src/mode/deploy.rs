@@ -1,6 +1,6 @@
 //! `mode: deploy` and `mode: rollback`, the whole walk: sign in, pin the images, open the journal, drive, and hand the journal to the report.
 
-use crate::config::plan::{Mode, Plan, ServicePlan, Skip};
+use crate::config::plan::{ImageSource, Mode, Plan, ServicePlan, Skip};
 use crate::engine::journal::Journal;
 use crate::engine::member::{Checks, Goal, Member};
 use crate::engine::record::{FORMAT, Opening, Record};
@@ -9,21 +9,28 @@ use crate::failure::{Failure, Result};
 use crate::runner::container;
 
 use super::context::Context;
-use super::members::{self, Images, Sessions};
-use super::{images, keep};
+use super::keep;
+use super::look;
+use super::members::{self, Building, Images, Sessions};
+use super::push::tags::TagsMove;
+use super::push::{self, Registries, Stage};
 
 /// Walks the whole way and answers with the journal, whatever the end. An error is one before anything could be changed.
 pub(crate) async fn deploy(context: &Context, plan: &Plan) -> Result<Journal> {
     let sessions = members::sign_in(context, plan).await?;
-    let images = match &plan.mode {
-        Mode::Rollback { .. } => Images::new(),
-        _ => images::pin(plan, &sessions).await?,
-    };
-    let members = members(context, plan, &sessions, &images)?;
     let (mut journal, _hold) = keep::open(context)?;
-    write_plan(context, plan, &images, &mut journal)?;
+    write_plan(context, plan, &mut journal)?;
     keep::keep_born(context);
     journal.room_for(plan.services.len())?;
+    let images = match &plan.mode {
+        Mode::Rollback { .. } => Images::new(),
+        _ => match Stage::of(context, plan, &sessions)?.images(&mut journal).await {
+            Ok(images) => images,
+            // The journal tells it, with the service whose image it is.
+            Err(_) => return Ok(journal),
+        },
+    };
+    let members = members(context, plan, &sessions, &images, &journal)?;
     let given =
         Given { driver: Driver::Main, members, http: context.http.clone(), clock: context.clock.clone(), stop: context.stop.clone() };
     let (journal, ended) = drive(given, journal).await;
@@ -33,21 +40,50 @@ pub(crate) async fn deploy(context: &Context, plan: &Plan) -> Result<Journal> {
     Ok(journal)
 }
 
-fn members(context: &Context, plan: &Plan, sessions: &Sessions, images: &Images) -> Result<Vec<Member>> {
+/// `skip-deploy`: pushes what is to be pushed, and holds what runs to its proof.
+pub(crate) async fn without_deploying(context: &Context, plan: &Plan) -> Result<Journal> {
+    let pushes = plan.services.iter().any(|service| matches!(service.image, Some(ImageSource::Pushed(_))));
+    if plan.push_only.is_none() && !pushes {
+        return look::verify(context, plan).await;
+    }
+    let sessions = members::sign_in(context, plan).await?;
+    let (mut journal, _hold) = keep::open(context)?;
+    write_plan(context, plan, &mut journal)?;
+    keep::keep_born(context);
+    let stage = Stage::of(context, plan, &sessions)?;
+    if stage.images(&mut journal).await.is_err() {
+        return Ok(journal);
+    }
+    if let Some((name, push)) = &plan.push_only {
+        let image = stage.push(name, push, &mut journal).await?;
+        journal.append(Record::Pinned { service: name.clone(), image })?;
+    }
+    if !plan.skip.verify {
+        look::verify_into(context, plan, &sessions, &mut journal).await?;
+    }
+    Ok(journal)
+}
+
+fn members(context: &Context, plan: &Plan, sessions: &Sessions, images: &Images, journal: &Journal) -> Result<Vec<Member>> {
     let checks = if plan.skip.verify { Checks::Skipped } else { Checks::Asked };
-    let build = |service: &ServicePlan| {
+    let registries = Registries::of(context, &plan.auth.registries, sessions)?;
+    let mut moving = push::to_move(journal.entries());
+    let building = Building { context, sessions, checks };
+    let mut build = |service: &ServicePlan| {
         let goal = match &plan.mode {
             Mode::Rollback { to } => Goal::Release(to.clone()),
             _ => members::goal(service, images),
         };
-        let member = members::member(context, service, sessions, goal, checks)?;
-        Ok(if plan.skip.migrate { Member { migrate: None, ..member } } else { member })
+        let member = members::member(&building, service, goal)?;
+        let migrate = member.migrate.clone().filter(|_| !plan.skip.migrate);
+        let epilogue = moving.remove(&service.name).map(|push| TagsMove::of(&registries, push));
+        Ok(Member { migrate, epilogue, ..member })
     };
-    plan.services.iter().map(build).collect()
+    plan.services.iter().map(&mut build).collect()
 }
 
 /// The lines from which the post step rebuilds everything it needs.
-pub(crate) fn write_plan(context: &Context, plan: &Plan, images: &Images, journal: &mut Journal) -> Result<()> {
+pub(crate) fn write_plan(context: &Context, plan: &Plan, journal: &mut Journal) -> Result<()> {
     journal.append(Record::Opened(Opening {
         format: FORMAT,
         run: context.run.clone(),
@@ -66,9 +102,6 @@ pub(crate) fn write_plan(context: &Context, plan: &Plan, images: &Images, journa
         let settings = serde_json::to_value(service)
             .map_err(|error| Failure::bug("a service's settings cannot be written into the journal").why(error.to_string()))?;
         journal.append(Record::Planned { service: service.name.clone(), target: service.target.name().to_owned(), settings })?;
-        if let Some(image) = images.get(&service.name) {
-            journal.append(Record::Pinned { service: service.name.clone(), image: image.clone() })?;
-        }
     }
     Ok(())
 }

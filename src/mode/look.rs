@@ -10,8 +10,9 @@ use crate::target::Listed;
 
 use super::context::Context;
 use super::deploy::write_plan;
-use super::members::{self, Images};
-use super::{images, keep};
+use super::keep;
+use super::members::{self, Building, Images, Sessions};
+use super::push::Stage;
 
 /// How many releases of a service `history` shows.
 const RELEASES: usize = 20;
@@ -19,11 +20,12 @@ const RELEASES: usize = 20;
 /// What would change, key by key.
 pub(crate) async fn plan(context: &Context, plan: &Plan) -> Result<Journal> {
     let sessions = members::sign_in(context, plan).await?;
-    let images = images::pin(plan, &sessions).await?;
+    let images = Stage::of(context, plan, &sessions)?.images_to_be().await?;
     let looking = looking(context);
     let mut journal = journal(context, plan, &images)?;
     for service in &plan.services {
-        let member = members::member(context, service, &sessions, members::goal(service, &images), Checks::Asked)?;
+        let member =
+            members::member(&Building { context, sessions: &sessions, checks: Checks::Asked }, service, members::goal(service, &images))?;
         write(&mut journal, &member, looking.plan(&member).await)?;
     }
     Ok(journal)
@@ -32,13 +34,19 @@ pub(crate) async fn plan(context: &Context, plan: &Plan) -> Result<Journal> {
 /// Health, smoke tests and latency of what runs now.
 pub(crate) async fn verify(context: &Context, plan: &Plan) -> Result<Journal> {
     let sessions = members::sign_in(context, plan).await?;
-    let looking = looking(context);
     let mut journal = journal(context, plan, &Images::new())?;
-    for service in &plan.services {
-        let member = members::member(context, service, &sessions, members::goal(service, &Images::new()), Checks::Asked)?;
-        write(&mut journal, &member, looking.verify(&member).await)?;
-    }
+    verify_into(context, plan, &sessions, &mut journal).await?;
     Ok(journal)
+}
+
+/// The same, told in a journal that is open already.
+pub(crate) async fn verify_into(context: &Context, plan: &Plan, sessions: &Sessions, journal: &mut Journal) -> Result<()> {
+    let building = Building { context, sessions, checks: Checks::Asked };
+    for service in &plan.services {
+        let member = members::member(&building, service, members::goal(service, &Images::new()))?;
+        write(journal, &member, looking(context).verify(&member).await)?;
+    }
+    Ok(())
 }
 
 /// The releases of each service, which one serves, which were proven.
@@ -46,7 +54,11 @@ pub(crate) async fn history(context: &Context, plan: &Plan) -> Result<Journal> {
     let sessions = members::sign_in(context, plan).await?;
     let mut journal = journal(context, plan, &Images::new())?;
     for service in &plan.services {
-        let member = members::member(context, service, &sessions, members::goal(service, &Images::new()), Checks::Asked)?;
+        let member = members::member(
+            &Building { context, sessions: &sessions, checks: Checks::Asked },
+            service,
+            members::goal(service, &Images::new()),
+        )?;
         let Some(lists) = member.target.clone().lists() else {
             let note = "this platform keeps no history".to_owned();
             journal.append(Record::Noted { service: Some(member.name.clone()), note })?;
@@ -79,7 +91,10 @@ fn looking(context: &Context) -> Looking {
 fn journal(context: &Context, plan: &Plan, images: &Images) -> Result<Journal> {
     let journal = Journal::new("look".to_owned(), vec![Box::new(keep::Nowhere)], context.clock.clone());
     let mut journal = keep::watched(context, journal);
-    write_plan(context, plan, images, &mut journal)?;
+    write_plan(context, plan, &mut journal)?;
+    for (service, image) in images {
+        journal.append(Record::Pinned { service: service.clone(), image: image.clone() })?;
+    }
     Ok(journal)
 }
 

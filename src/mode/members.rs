@@ -1,8 +1,10 @@
 //! From a valid plan to the engine's members: signs in where the services live and builds each target.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use crate::cloud::aws::ecr;
 use crate::cloud::aws::{AwsAuth, Entrance, Keep, Session};
 use crate::config::plan::{Plan, ServicePlan, TargetPlan};
 use crate::engine::member::{Checks, FateOf, Goal, Member};
@@ -28,6 +30,17 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    /// Every session.
+    pub(crate) fn by_region(&self) -> BTreeMap<String, Session> {
+        self.aws.clone()
+    }
+
+    /// A session that calls `region`, where no service has to live.
+    pub(crate) fn in_region(&self, region: &str) -> Result<Session> {
+        let own = self.aws.get(region).cloned().or_else(|| self.aws.values().next()?.in_region(region));
+        own.ok_or_else(|| Failure::config(format!("nobody signed in to AWS for {region}")).fix("set aws-role and aws-region"))
+    }
+
     /// The session of `region`.
     pub(crate) fn aws(&self, region: &str) -> Result<&Session> {
         self.aws.get(region).ok_or_else(|| Failure::bug(format!("nobody signed in to {region}")))
@@ -36,16 +49,25 @@ impl Sessions {
 
 /// Signs in once for every region the plan's services live in.
 pub(crate) async fn sign_in(context: &Context, plan: &Plan) -> Result<Sessions> {
-    enter(context, &plan.auth.aws, &plan.services, None).await
+    let pushed = plan.push_only.iter().filter_map(|(_, push)| ecr::Repository::parse(&push.to.to_string()).map(|place| place.region));
+    enter(context, &plan.auth.aws, regions(&plan.services).chain(pushed), None).await
 }
 
 /// Signs in again in the post step: a fresh token first, then what main kept.
 pub(crate) async fn sign_in_again(context: &Context, auth: &AwsAuth, plans: &[ServicePlan], nonce: &str) -> Result<Sessions> {
     let kept = context.home.as_ref().ok().and_then(|home| home.credentials(nonce)).map(Secret::new);
-    enter(context, auth, plans, kept).await
+    enter(context, auth, regions(plans), kept).await
 }
 
-async fn enter(context: &Context, auth: &AwsAuth, plans: &[ServicePlan], kept: Option<Secret>) -> Result<Sessions> {
+/// Where the services live.
+fn regions(plans: &[ServicePlan]) -> impl Iterator<Item = String> {
+    plans.iter().map(|plan| {
+        let TargetPlan::Ecs(settings) = &plan.target;
+        settings.region.clone()
+    })
+}
+
+async fn enter(context: &Context, auth: &AwsAuth, regions: impl Iterator<Item = String>, kept: Option<Secret>) -> Result<Sessions> {
     let entrance = Entrance {
         http: context.http.clone(),
         oidc: Oidc::of(&context.env, context.http.clone(), context.log.clone()),
@@ -56,12 +78,11 @@ async fn enter(context: &Context, auth: &AwsAuth, plans: &[ServicePlan], kept: O
         keep: keep(context),
     };
     let mut sessions = Sessions::default();
-    for plan in plans {
-        let TargetPlan::Ecs(settings) = &plan.target;
-        if !sessions.aws.contains_key(&settings.region) {
-            let session = Session::sign_in(&entrance, auth, &settings.region).await?;
-            tracing::info!("signed in to AWS {} in {}", session.identity().account, settings.region);
-            sessions.aws.insert(settings.region.clone(), session);
+    for region in regions {
+        if let Entry::Vacant(vacant) = sessions.aws.entry(region) {
+            let session = Session::sign_in(&entrance, auth, vacant.key()).await?;
+            tracing::info!("signed in to AWS {} in {}", session.identity().account, vacant.key());
+            vacant.insert(session);
         }
     }
     Ok(sessions)
@@ -73,8 +94,16 @@ fn keep(context: &Context) -> Option<Keep> {
     Some(Arc::new(move |credentials: &Secret| super::keep::credentials(&context, credentials)))
 }
 
+/// What members are built of.
+pub(crate) struct Building<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) sessions: &'a Sessions,
+    pub(crate) checks: Checks,
+}
+
 /// The member for `plan`.
-pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions, goal: Goal, checks: Checks) -> Result<Member> {
+pub(crate) fn member(building: &Building<'_>, plan: &ServicePlan, goal: Goal) -> Result<Member> {
+    let Building { context, sessions, checks } = building;
     Ok(Member {
         name: plan.name.clone(),
         run: context.run.clone(),
@@ -84,12 +113,13 @@ pub(crate) fn member(context: &Context, plan: &ServicePlan, sessions: &Sessions,
         shipped: shipped(&goal),
         goal,
         health: plan.health.clone(),
-        checks,
+        checks: *checks,
         shares: plan.steps.clone(),
         hold: plan.hold,
         in_flight: plan.in_flight,
         before: plan.before.clone(),
         migrate: plan.migrate.clone(),
+        epilogue: None,
         timeout: plan.timeout,
         rollback_timeout: plan.rollback_timeout,
     })
@@ -105,7 +135,8 @@ pub(crate) fn goal(plan: &ServicePlan, images: &Images) -> Goal {
     images.get(&plan.name).map_or(Goal::WhatStoodBefore, |image| Goal::Image(image.clone()))
 }
 
-fn target(context: &Context, plan: &ServicePlan, sessions: &Sessions) -> Result<Arc<dyn AnyTarget>> {
+/// The target of one service.
+pub(crate) fn target(context: &Context, plan: &ServicePlan, sessions: &Sessions) -> Result<Arc<dyn AnyTarget>> {
     let order = ServiceOrder {
         name: plan.name.clone(),
         service: plan.service.clone(),

@@ -3,10 +3,10 @@
 mod context;
 mod demo;
 mod deploy;
-mod images;
 mod keep;
 mod look;
 mod members;
+mod push;
 mod recover;
 mod rehearse;
 mod secrets;
@@ -102,7 +102,12 @@ async fn walk(surroundings: &Surroundings, plan: &Plan) -> Result<Journal> {
     let overrides = Overrides { aws: plan.aws_endpoints.clone(), hosts: plan.endpoints.clone() };
     let context = Context::new(surroundings.clone(), overrides, Fencing::Main)?;
     match &plan.mode {
-        Mode::Deploy | Mode::Rollback { .. } if plan.skip.deploy => look::verify(&context, plan).await,
+        Mode::Deploy if plan.skip.deploy => {
+            let journal = deploy::without_deploying(&context, plan).await;
+            keep::leave(&context, journal.as_ref().ok());
+            journal
+        }
+        Mode::Rollback { .. } if plan.skip.deploy => look::verify(&context, plan).await,
         Mode::Deploy | Mode::Rollback { .. } => {
             let journal = deploy::deploy(&context, plan).await;
             keep::leave(&context, journal.as_ref().ok());

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::config;
 use crate::config::plan::ServicePlan;
 use crate::engine::journal::{Journal, Saved};
 use crate::engine::member::{Checks, Goal, Member};
@@ -20,7 +21,9 @@ use crate::runner::signals::Stop;
 
 use super::context::Context;
 use super::keep::{self, Found};
-use super::members;
+use super::members::{self, Building};
+use super::push::tags::TagsMove;
+use super::push::{self, Registries};
 
 /// Everything the post step does ends within this; the runner gives about 285 s.
 const BUDGET: Duration = Duration::from_secs(240);
@@ -183,10 +186,16 @@ async fn members(context: &Context, entries: &[Entry], nonce: &str) -> Result<Ve
     let skipped = opening.is_some_and(|opening| opening.skipped.iter().any(|stage| stage == "verify"));
     let checks = if skipped { Checks::Skipped } else { Checks::Asked };
     let sessions = members::sign_in_again(context, &auth, &plans, nonce).await?;
+    let registries = Registries::of(context, &config::registries_of(&context.env), &sessions)?;
+    let (building, mut moving) = (Building { context, sessions: &sessions, checks }, push::to_move(entries));
     // By main's run and nonce its jobs and marks are known.
     let run = opening.map_or(&context.run, |opening| &opening.run);
-    let own = |member: Member| Member { run: run.clone(), nonce: nonce.to_owned(), ..member };
-    plans.iter().map(|plan| members::member(context, plan, &sessions, Goal::WhatStoodBefore, checks).map(own)).collect()
+    let mut build = |plan: &ServicePlan| {
+        let epilogue = moving.remove(&plan.name).map(|push| TagsMove::of(&registries, push));
+        let member = members::member(&building, plan, Goal::WhatStoodBefore)?;
+        Ok(Member { run: run.clone(), nonce: nonce.to_owned(), epilogue, ..member })
+    };
+    plans.iter().map(&mut build).collect()
 }
 
 fn planned(entries: &[Entry]) -> Vec<ServicePlan> {

@@ -14,7 +14,7 @@ use crate::target::{Before, Mark};
 use crate::values::{PinnedImage, ServiceName};
 
 use super::ending::{self, Ending, Standing};
-use super::{FORMAT, Group, Job, JobEnd, Report, Run, Service, Stood, Trouble, headline, timeline};
+use super::{FORMAT, Group, Job, JobEnd, PushedImage, Report, Run, Service, Stood, Trouble, headline, timeline};
 
 /// What the records tell of a service besides its state.
 #[derive(Default)]
@@ -58,12 +58,24 @@ pub(super) fn report(entries: &[Entry], early: Option<&Failure>) -> Report {
         failure: early.map(Trouble::from),
         groups: state.plans.iter().enumerate().map(|(index, plan)| together(index, plan, &state, &services)).collect(),
         timeline: timeline::of(entries, &state),
+        images: deployed_nowhere(entries, &services),
         services,
         run: run(&opening),
         mode: asked,
     };
     report.sentence = headline::sentence(&report).to_string();
     report
+}
+
+/// What was pushed for none of `services`.
+fn deployed_nowhere(entries: &[Entry], services: &[Service]) -> Vec<PushedImage> {
+    let pushed = entries.iter().filter_map(|entry| match &entry.record {
+        Record::Pushed { service, push } if services.iter().all(|one| one.name != service.0) => Some((service, push)),
+        _ => None,
+    });
+    pushed
+        .map(|(name, push)| PushedImage { name: name.0.clone(), image: push.image.reference(), digest: push.image.digest.to_string() })
+        .collect()
 }
 
 /// What a run really does: without its deploy stage a deploy only looks.
@@ -135,11 +147,19 @@ fn told(entries: &[Entry], opening: &Opening) -> (BTreeMap<ServiceName, Told>, V
                 told.target.clone_from(target);
                 told.health = settings.get("health").and_then(|health| serde_json::from_value(health.clone()).ok());
             }
-            Record::Pinned { service, image } => services.entry(service.clone()).or_default().image = Some(image.clone()),
+            Record::Pinned { service, image } => {
+                services.entry(service.clone()).and_modify(|told| told.image = Some(image.clone()));
+            }
             Record::Noted { service: Some(service), note } => services.entry(service.clone()).or_default().notes.push(note.clone()),
             Record::Noted { service: None, note } => notes.push(note.clone()),
             Record::Service { name, event } => services.entry(name.clone()).or_default().event(event, entry.at),
-            Record::Opened(_) | Record::Committed { .. } | Record::Finished { .. } | Record::Interrupted { .. } | Record::TakenOver => {}
+            Record::PushStarted { .. }
+            | Record::Pushed { .. }
+            | Record::Opened(_)
+            | Record::Committed { .. }
+            | Record::Finished { .. }
+            | Record::Interrupted { .. }
+            | Record::TakenOver => {}
         }
     }
     let skip_verify = opening.skipped.iter().any(|stage| stage == "verify");

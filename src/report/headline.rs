@@ -13,7 +13,10 @@ const MANY: usize = 6;
 pub(super) fn sentence(report: &Report) -> Phrase {
     let told = match (&report.failure, report.services.as_slice()) {
         (Some(failure), services) if services.iter().all(|service| service.outcome == Ending::Untouched) => nothing_done(report, failure),
-        (_, []) => Phrase::words("there was nothing to do"),
+        (_, []) => match report.images.first() {
+            Some(image) => Phrase::name(&image.name).and(" was pushed: ").code(&image.image),
+            None => Phrase::words("there was nothing to do"),
+        },
         (_, [service]) => alone(service, &report.mode),
         (_, services) => together(services, &report.mode),
     };

@@ -60,10 +60,24 @@ pub struct Report {
     pub failure: Option<Trouble>,
     /// The services in the order of the settings.
     pub services: Vec<Service>,
+    /// Images that were pushed and are deployed by none of the services.
+    pub images: Vec<PushedImage>,
     /// Services that stand or fall together.
     pub groups: Vec<Group>,
     /// What happened, in its order.
     pub timeline: Vec<Moment>,
+}
+
+/// An image that was pushed and deployed nowhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PushedImage {
+    /// The last part of its repository.
+    pub name: String,
+    /// Where it is now, by its digest.
+    pub image: String,
+    /// The digest alone.
+    pub digest: String,
 }
 
 /// Where a run came from.

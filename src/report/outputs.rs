@@ -12,12 +12,17 @@ pub fn outputs(report: &Report, path: &str) -> Vec<(&'static str, String)> {
         [service] => Some(service),
         _ => None,
     };
+    // An image that is deployed nowhere has no service to tell of it.
+    let pushed = match (report.services.as_slice(), report.images.as_slice()) {
+        ([], [image]) => Some(image),
+        _ => None,
+    };
     let of_only = |field: fn(&Service) -> Option<&str>| only.and_then(field).unwrap_or_default().to_owned();
     vec![
         ("outcome", report.outcome.word().to_owned()),
         ("url", of_only(|service| service.url.as_deref())),
-        ("image", of_only(|service| service.image.as_deref())),
-        ("digest", of_only(|service| service.digest.as_deref())),
+        ("image", pushed.map_or_else(|| of_only(|service| service.image.as_deref()), |pushed| pushed.image.clone())),
+        ("digest", pushed.map_or_else(|| of_only(|service| service.digest.as_deref()), |pushed| pushed.digest.clone())),
         ("revision", of_only(|service| service.revision.as_deref())),
         ("previous-revision", of_only(|service| service.before.revision())),
         ("services", services(report).to_string()),

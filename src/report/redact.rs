@@ -2,12 +2,12 @@
 
 use crate::failure::Evidence;
 
-use super::{Group, Moment, Report, Run, Service, Stood, Trouble};
+use super::{Group, Moment, PushedImage, Report, Run, Service, Stood, Trouble};
 
 type Redact<'a> = &'a dyn Fn(&str) -> String;
 
 pub(super) fn report(report: &mut Report, redact: Redact) {
-    let Report { sentence, run, skipped, interrupted, notes, failure, services, groups, timeline, .. } = report;
+    let Report { sentence, run, skipped, interrupted, notes, failure, services, images, groups, timeline, .. } = report;
     all([sentence], redact);
     let Run { id, url, repository, commit, reference, environment, actor, .. } = run;
     all([id, repository, commit, reference], redact);
@@ -15,6 +15,9 @@ pub(super) fn report(report: &mut Report, redact: Redact) {
     all(skipped.iter_mut().chain(notes), redact);
     failure.iter_mut().for_each(|failure| trouble(failure, redact));
     services.iter_mut().for_each(|one| service(one, redact));
+    for PushedImage { name, image, digest } in images {
+        all([name, image, digest], redact);
+    }
     for Group { members, mixture, .. } in groups {
         all(members.iter_mut().chain(mixture), redact);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
-use crate::engine::narrate::{job_name, not_asked};
+use crate::engine::narrate::{self, job_name, not_asked};
 use crate::engine::record::{Asked, Entry, Event, Job, Record};
 use crate::engine::service::{Phase, Service};
 use crate::engine::state::State;
@@ -53,6 +53,10 @@ pub(super) fn of(entries: &[Entry], state: &State) -> Vec<Moment> {
             if !goes_on(event) {
                 since.insert(name, entry.at);
             }
+        } else if let Record::Pushed { service, push } = &entry.record {
+            let (what, facts) = (narrate::pushed(push), narrate::built(push).into_iter().collect());
+            let took_seconds = Some(push.took.as_secs_f64());
+            moments.push(Moment { service: Some(service.0.clone()), at_seconds, took_seconds, sign: Sign::Step, what, facts });
         } else if let Some(Told { sign, what, facts }) = of_run(&entry.record, state) {
             moments.push(Moment { service: None, at_seconds, took_seconds: None, sign, what, facts });
         }
@@ -94,7 +98,9 @@ fn of_run(record: &Record, state: &State) -> Option<Told> {
         }
         Record::Interrupted { by } => Some(told(Sign::Outside, format!("interrupted ({by}): nothing new starts"))),
         Record::TakenOver => Some(told(Sign::Outside, "the post step took over")),
-        Record::Opened(_)
+        Record::PushStarted { .. }
+        | Record::Pushed { .. }
+        | Record::Opened(_)
         | Record::Planned { .. }
         | Record::Pinned { .. }
         | Record::Noted { .. }

@@ -3,6 +3,7 @@
 
 mod command_file;
 pub mod container;
+pub mod docker_config;
 pub mod env;
 pub mod escape;
 pub mod hold;

@@ -24,6 +24,10 @@ pub struct Origin {
     pub run: Option<RunId>,
     /// Its page.
     pub run_url: Option<String>,
+    /// The repository's default branch, as the event tells it.
+    pub default_branch: Option<String>,
+    /// The branch a pull request is to be merged into.
+    pub base: Option<String>,
     /// On `workflow_run`: the event of the run that has ended.
     pub begun_by: Option<String>,
 }
@@ -46,6 +50,8 @@ impl Origin {
             actor: env.get("GITHUB_ACTOR").map(str::to_owned),
             run_url: run.as_ref().and_then(page),
             run,
+            default_branch: default_branch(env),
+            base: env.get("GITHUB_BASE_REF").filter(|base| !base.is_empty()).map(str::to_owned),
             begun_by: begun_by(env),
         }
     }
@@ -58,15 +64,23 @@ impl Origin {
     }
 }
 
+/// `repository.default_branch` of the event's payload
+/// (<https://docs.github.com/en/webhooks/webhook-events-and-payloads>, 2026-11); a payload that cannot be read tells none.
+fn default_branch(env: &Env) -> Option<String> {
+    payload(env)?.pointer("/repository/default_branch")?.as_str().map(str::to_owned)
+}
+
 /// `workflow_run.event` of the event's payload; one that cannot be read counts as a pull request's, where there should be one.
 fn begun_by(env: &Env) -> Option<String> {
     if env.get("GITHUB_EVENT_NAME") != Some("workflow_run") {
         return None;
     }
-    let payload = || -> Option<serde_json::Value> {
-        let file = std::fs::File::open(env.get("GITHUB_EVENT_PATH")?).ok()?;
-        serde_json::from_reader(std::io::Read::take(file, LARGEST_EVENT)).ok()
-    };
-    let told = payload().and_then(|payload| payload.pointer("/workflow_run/event")?.as_str().map(str::to_owned));
+    let told = payload(env).and_then(|payload| payload.pointer("/workflow_run/event")?.as_str().map(str::to_owned));
     Some(told.unwrap_or_else(|| "pull_request".to_owned()))
+}
+
+/// The event's payload.
+fn payload(env: &Env) -> Option<serde_json::Value> {
+    let file = std::fs::File::open(env.get("GITHUB_EVENT_PATH")?).ok()?;
+    serde_json::from_reader(std::io::Read::take(file, LARGEST_EVENT)).ok()
 }

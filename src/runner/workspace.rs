@@ -31,6 +31,26 @@ impl Workspace {
         matches!((self.0.canonicalize(), fs::canonicalize(path)), (Ok(root), Ok(real)) if real.starts_with(&root))
     }
 
+    /// Where `path` really lies, wherever links lead within the workspace.
+    pub fn find(&self, path: &str) -> Result<PathBuf> {
+        let wrong = |why: String| Failure::config(format!("{path:?} cannot be read")).why(why);
+        let root = self.0.canonicalize().map_err(|error| wrong(format!("the workspace itself: {error}")))?;
+        let real = root.join(path).canonicalize().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::new(Kind::Missing, format!("there is no {path:?} in the workspace"))
+                .fix("check the path, which begins at the top of the repository, and that a step before this one made it"),
+            _ => wrong(error.to_string()),
+        })?;
+        if !real.starts_with(&root) {
+            return Err(wrong("it leads out of the workspace".to_owned()).fix("name what lies in the repository"));
+        }
+        Ok(real)
+    }
+
+    /// A folder for what only this run sees.
+    pub fn temporary(env: &Env) -> PathBuf {
+        ["RUNNER_TEMP", "HOME"].iter().find_map(|name| env.get(name)).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
+    }
+
     /// The text of the regular file at `path`, at most [`LARGEST`] bytes, wherever links lead within the workspace.
     pub fn read(&self, path: &str) -> Result<String> {
         let wrong = |why: String| Failure::config(format!("{path:?} cannot be read")).why(why);

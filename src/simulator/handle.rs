@@ -1,22 +1,24 @@
 //! What tests and rehearsals may do to the world: fill it, set faults, look into it, interfere with requests.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::failure::{Failure, Result};
-use crate::simulator::ecr::Repository;
+use crate::simulator::ecr;
 use crate::simulator::ecs::model::{Phase, Service};
 use crate::simulator::ecs::{ensure_cluster, releases, views};
 use crate::simulator::fault::Fault;
+use crate::simulator::registry::address::{bucket_host, registry_host};
+use crate::simulator::registry::image::{self, Image};
 use crate::simulator::request::{Injection, OnRequest, Request, When};
 use crate::simulator::seed::{Answers, ServiceSeed};
 use crate::simulator::seeding;
 use crate::simulator::server::{Shared, lock};
 use crate::simulator::sts::Role;
-use crate::simulator::world::{Pace, State, hex_of};
+use crate::simulator::world::{Pace, State};
 
 /// The world of a running simulator. Cheap to clone; clones are the same world.
 #[derive(Clone)]
@@ -53,24 +55,66 @@ impl World {
         lock(&self.shared).identities.roles.push(Role { arn: role.to_owned(), subjects: Vec::new(), external_id });
     }
 
-    /// Makes an ECR repository with this tag, or adds the tag; gives the digest.
+    /// Makes an ECR repository, whose tags may move or not. What is not pushed to it cannot be pulled from it.
+    pub fn add_repository(&self, region: &str, name: &str, immutable: bool) {
+        let mut state = lock(&self.shared);
+        state.advance();
+        let repository = ecr::ensure(&mut state.platform, region, name);
+        repository.complete = true;
+        repository.mutability = if immutable { "IMMUTABLE" } else { "MUTABLE" }.to_owned();
+    }
+
+    /// Puts a small image for `linux/amd64` under this tag of an ECR repository, which is made where there is none; gives the digest.
     pub fn add_image(&self, region: &str, repository: &str, tag: &str) -> String {
-        let digest = format!("sha256:{}", hex_of(&format!("{repository}:{tag}"), 64));
-        self.set_tag(region, repository, tag, &digest);
+        let mut state = lock(&self.shared);
+        state.advance();
+        let State { platform, registry, .. } = &mut *state;
+        let (digest, image, blobs) = image::small(&format!("{repository}:{tag}"), platform.now);
+        let repository = ecr::ensure(platform, region, repository);
+        repository.layers.extend(image.blobs.iter().cloned());
+        repository.tags.insert(tag.to_owned(), digest.clone());
+        repository.images.insert(digest.clone(), image);
+        registry.blobs.extend(blobs);
         digest
     }
 
-    /// Lets a tag of an ECR repository mean this digest.
+    /// Lets a tag of an ECR repository mean this digest, whether there is an image of it or not.
     pub fn set_tag(&self, region: &str, repository: &str, tag: &str, digest: &str) {
         let mut state = lock(&self.shared);
-        let known = state.platform.repositories.iter_mut().find(|one| one.region == region && one.name == repository);
-        if let Some(known) = known {
-            known.tags.insert(tag.to_owned(), digest.to_owned());
-            return;
-        }
-        let tags = BTreeMap::from([(tag.to_owned(), digest.to_owned())]);
-        let new = Repository { region: region.to_owned(), name: repository.to_owned(), tags, ..Repository::default() };
-        state.platform.repositories.push(new);
+        state.advance();
+        let repository = ecr::ensure(&mut state.platform, region, repository);
+        let unread = Image { media_type: image::MANIFEST.to_owned(), pushed_at: repository.created_at, ..Image::default() };
+        repository.images.entry(digest.to_owned()).or_insert(unread);
+        repository.tags.insert(tag.to_owned(), digest.to_owned());
+    }
+
+    /// The digest a tag of an ECR repository means.
+    pub fn tag(&self, region: &str, repository: &str, tag: &str) -> Option<String> {
+        let state = lock(&self.shared);
+        let mut all = state.platform.repositories.iter();
+        all.find(|one| one.region == region && one.name == repository)?.tags.get(tag).cloned()
+    }
+
+    /// Ends every token of ECR's registries given out so far.
+    pub fn expire_registry_tokens(&self) {
+        let mut state = lock(&self.shared);
+        let now = state.platform.now;
+        state.registry.tokens.iter_mut().for_each(|token| token.until = now);
+    }
+
+    /// Whether a region's registry shares layers between its repositories, as PutAccountSetting sets it; at first it does not.
+    pub fn set_blob_mounting(&self, region: &str, enabled: bool) {
+        let mounting = &mut lock(&self.shared).registry.mounting;
+        if enabled {
+            mounting.insert(region.to_owned())
+        } else {
+            mounting.remove(region)
+        };
+    }
+
+    /// How many bytes of blobs the registries keep together.
+    pub fn set_registry_room(&self, bytes: usize) {
+        lock(&self.shared).registry.room = bytes;
     }
 
     /// Sets what goes wrong with the next release of every service of this name, whatever its cluster.
@@ -265,14 +309,17 @@ impl World {
         }
     }
 
-    /// The hosts of all load balancers and of all rules and seeds: each is answered on the simulator's port.
+    /// The hosts of all load balancers, of all rules and seeds, and of the registries of all regions in use: each is answered on the simulator's port.
     pub fn hosts(&self) -> Vec<String> {
         let state = lock(&self.shared);
         let balancers = &state.platform.balancers;
         let rules =
             balancers.iter().flat_map(|one| &one.listeners).flat_map(|listener| &listener.rules).flat_map(|rule| rule.hosts.clone());
         let own = state.services.iter().flat_map(|service| service.hosts.clone());
-        let mut hosts: Vec<String> = balancers.iter().map(|one| one.dns.clone()).chain(rules).chain(own).collect();
+        let clusters = state.platform.clusters.iter().map(|cluster| cluster.region.as_str());
+        let regions: BTreeSet<&str> = clusters.chain(state.platform.repositories.iter().map(|one| one.region.as_str())).collect();
+        let registries = regions.iter().flat_map(|region| [registry_host(region), bucket_host(region)]);
+        let mut hosts: Vec<String> = balancers.iter().map(|one| one.dns.clone()).chain(rules).chain(own).chain(registries).collect();
         hosts.sort_unstable();
         hosts.dedup();
         hosts

@@ -1,8 +1,8 @@
 //! The clouds as a program on loopback: real HTTP, the vendors' own answers, timing and failures, one in-memory world.
 //! Imports floor 0 only; nothing below `mode` knows it exists.
 //!
-//! One port serves GitHub's token endpoint, STS, ECS, ECR's control calls, ELBv2, CloudWatch Logs, and, by `Host`, the applications
-//! behind the load balancers. Time is the [`Clock`] handed in: a rollout of 45 s passes in 45 s of it.
+//! One port serves GitHub's token endpoint, STS, ECS, ECR's control calls, ELBv2, CloudWatch Logs, and, by `Host`, ECR's registries and the
+//! applications behind the load balancers. Time is the [`Clock`] handed in: a rollout of 45 s passes in 45 s of it.
 //!
 //! # What it does not model
 //!
@@ -11,7 +11,8 @@
 //! - TLS: listeners say HTTPS, the port speaks plain HTTP, as an endpoint override to loopback does.
 //! - Lambda lifecycle hooks (pause hooks are modelled), task sets, CodeDeploy, Express Mode, daemons API, task protection.
 //! - ECS's slowing down of restarts, spot interruptions, host maintenance, replacement of tasks that break after the rollout.
-//! - `earlySuccessCriteria`, alarms' own state, test listeners; Auto Scaling; ECR layers, manifests and scans.
+//! - `earlySuccessCriteria`, alarms' own state, test listeners; Auto Scaling; ECR's scans, lifecycles, replication and
+//!   pull-through caches; deleting images; the pulling itself, its time and an image's platform (a task only asks whether its image is there).
 //! - StopServiceDeployment's undocumented ABORT (it does what ROLLBACK does), DRAINING services, placement by zone.
 //! - Pagination: lists are given whole, up to the vendors' limits.
 //! - Clock skew: the date of a signature is not checked, the signature itself is.
@@ -24,6 +25,7 @@ pub mod fault;
 pub mod handle;
 mod logs;
 mod oidc;
+mod registry;
 pub mod request;
 pub mod seed;
 mod seeding;
@@ -58,7 +60,7 @@ pub struct Endpoints {
     pub token_request_url: String,
     /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`.
     pub token_request_bearer: String,
-    /// Hosts of load balancers and applications; each is reached at [`Endpoints::aws`] with its own `Host` header.
+    /// Hosts of load balancers, applications and registries; each is reached at [`Endpoints::aws`] with its own `Host` header.
     pub hosts: Vec<String>,
 }
 

@@ -14,7 +14,8 @@ pub struct Request {
     /// When it came in.
     pub at: Timestamp,
     /// As IAM names it: `ecs:UpdateService`, `sts:AssumeRoleWithWebIdentity`, `elasticloadbalancing:DescribeTargetHealth`,
-    /// `logs:GetLogEvents`, `ecr:DescribeImages`; further `oidc:token` and `app:GET /health`.
+    /// `logs:GetLogEvents`, `ecr:DescribeImages`; further `oidc:token`, `app:GET /health` and
+    /// `registry:PUT manifest`, with `blob`, `upload`, `tags`, `referrers`, `layer` (of the bucket) and `base`.
     pub operation: String,
     /// Whether the operation changes something.
     pub changing: bool,
@@ -22,7 +23,7 @@ pub struct Request {
     pub service: Option<String>,
     /// The host it was sent to.
     pub host: String,
-    /// Its body, as it came.
+    /// Its body, as it came; of a registry's requests only a manifest's.
     pub body: String,
 }
 
@@ -64,6 +65,10 @@ pub enum Injection {
     Status(u16),
     /// It has no effect and is throttled, in the API's shape.
     Throttle,
+    /// It has no effect and is answered with 503 and a Retry-After of this length (on the clock, in whole seconds).
+    Busy(Duration),
+    /// It has its effect; the connection ends in the middle of the answer's body.
+    CutShort,
     /// It is answered this much later (on the clock).
     Delay(Duration),
 }

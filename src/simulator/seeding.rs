@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
+use crate::simulator::ecs::model::Definition;
 use crate::simulator::ecs::{definitions, ensure_cluster, releases, services};
 use crate::simulator::elb::{Listener, LoadBalancer, Rule, TargetGroup};
 use crate::simulator::seed::{Balancer, Past, ServiceSeed, Strategy};
-use crate::simulator::wire::Outcome;
+use crate::simulator::wire::{Outcome, text};
 use crate::simulator::world::{Pace, State, arn};
 
 /// Makes a service with all it stands on.
@@ -34,6 +35,9 @@ pub(crate) fn add(state: &mut State, seed: &ServiceSeed) -> Outcome<()> {
     match seed.past {
         Past::NeverRan => releases::never_ran(service, platform, now),
         Past::Serves => {
+            let containers = platform.definition(&seed.region, &definition).map(Definition::containers).unwrap_or_default();
+            let images: Vec<String> = containers.iter().map(|container| text(container, "image").to_owned()).collect();
+            platform.old_images.extend(images);
             service.good.insert(definition);
         }
     }

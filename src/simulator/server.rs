@@ -5,9 +5,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Collected, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -16,13 +18,17 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::simulator::fault::Fault;
+use crate::simulator::registry::address::{Address, What};
 use crate::simulator::request::{Hook, Injection, Moment, OnRequest, Request};
 use crate::simulator::wire::{Call, Outcome, Refusal, Reply, json_reply, like, texts, xml_reply};
 use crate::simulator::world::State;
-use crate::simulator::{app, ecr, ecs, elb, logs, oidc, sts};
+use crate::simulator::{app, ecr, ecs, elb, logs, oidc, registry, sts};
 
 const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const ELB: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
+
+/// The longest body of a call to an API.
+const LARGEST: usize = 8 << 20;
 
 /// The world as handlers and tests share it.
 pub(crate) type Shared = Arc<Mutex<State>>;
@@ -32,11 +38,15 @@ pub(crate) fn lock(world: &Shared) -> MutexGuard<'_, State> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The body of an answer.
+type Body = BoxBody<Bytes, Gone>;
+
 /// Which API a request is for.
 enum Route {
     Oidc,
     Json { service: &'static str, operation: String },
     Query { service: &'static str, action: String, form: BTreeMap<String, String> },
+    Registry(Address),
     App,
 }
 
@@ -73,8 +83,8 @@ pub(crate) async fn serve(listener: TcpListener, world: Shared, clock: Clock) ->
     }
 }
 
-async fn handle(world: Shared, clock: Clock, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, Gone> {
-    let call = read(request).await?;
+async fn handle(world: Shared, clock: Clock, request: hyper::Request<Incoming>) -> Result<hyper::Response<Body>, Gone> {
+    let call = read(&world, request).await?;
     let route = route(&call);
     let arrived = arrive(&world, &call, &route);
     ask(arrived.hook.as_ref(), &arrived.request, Moment::Before).await;
@@ -83,7 +93,11 @@ async fn handle(world: Shared, clock: Clock, request: hyper::Request<Incoming>) 
         Some(Injection::Status(status)) => return Ok(response(refuse(&route, status, &arrived.request))),
         Some(Injection::Throttle) => return Ok(response(refuse(&route, 429, &arrived.request))),
         Some(Injection::Delay(delay)) => clock.sleep(delay).await,
-        Some(Injection::LoseAnswer) | None => {}
+        Some(Injection::Busy(until)) => {
+            let reply = refuse(&route, 503, &arrived.request).with("retry-after", until.as_secs().to_string());
+            return Ok(response(reply));
+        }
+        Some(Injection::LoseAnswer | Injection::CutShort) | None => {}
     }
     if !arrived.latency.is_zero() {
         clock.sleep(arrived.latency).await;
@@ -96,18 +110,43 @@ async fn handle(world: Shared, clock: Clock, request: hyper::Request<Incoming>) 
     if arrived.injection == Some(Injection::LoseAnswer) || lost_by_fault(&world, &arrived.request, &reply) {
         return Err(Gone);
     }
-    Ok(response(reply))
+    let cut = arrived.injection == Some(Injection::CutShort);
+    let whole = response(reply);
+    Ok(if cut { cut_short(whole).await } else { whole })
 }
 
-async fn read(request: hyper::Request<Incoming>) -> Result<Call, Gone> {
+async fn read(world: &Shared, request: hyper::Request<Incoming>) -> Result<Call, Gone> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, 8 << 20).collect().await.map_err(|_| Gone)?.to_bytes();
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let query = url::form_urlencoded::parse(query).into_owned().collect();
-    Ok(Call { method: parts.method.to_string(), path: parts.uri.path().to_owned(), query, headers: parts.headers, body })
+    let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
+    let mut call = Call { method, path, query, headers: parts.headers, ..Call::default() };
+    if Address::of(&call).is_none() {
+        call.body = Limited::new(body, LARGEST).collect().await.map_err(|_| Gone)?.to_bytes();
+        return Ok(call);
+    }
+    let most = lock(world).registry.room;
+    call.body = up_to(most, body).await?;
+    call.cut = call.body.len() > most;
+    Ok(call)
+}
+
+/// The body, read to its end so that who sends it hears the answer; of one that is too long a little more than `most` is kept.
+async fn up_to(most: usize, mut body: Incoming) -> Result<Bytes, Gone> {
+    let mut kept = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(|_| Gone)?.into_data() else { continue };
+        if kept.len() <= most {
+            kept.extend_from_slice(&piece);
+        }
+    }
+    Ok(kept.freeze())
 }
 
 fn route(call: &Call) -> Route {
+    if let Some(address) = Address::of(call) {
+        return Route::Registry(address);
+    }
     if call.path == "/_oidc/token" {
         return Route::Oidc;
     }
@@ -144,18 +183,23 @@ struct Arrived {
 fn arrive(world: &Shared, call: &Call, route: &Route) -> Arrived {
     let mut state = lock(world);
     state.advance();
-    let body = call.json();
     let (operation, changing, service) = match route {
         Route::Oidc => ("oidc:token".to_owned(), false, None),
-        Route::Json { service: "ecs", operation } => (format!("ecs:{operation}"), ecs::changes(operation), ecs::subject(&body)),
-        Route::Json { service, operation } => (format!("{service}:{operation}"), operation.starts_with("Create"), None),
+        Route::Json { service: "ecs", operation } => (format!("ecs:{operation}"), ecs::changes(operation), ecs::subject(&call.json())),
+        Route::Json { service, operation } => {
+            let changing = ["Create", "Put"].iter().any(|verb| operation.starts_with(verb));
+            (format!("{service}:{operation}"), changing, None)
+        }
+        Route::Registry(address) => (address.operation(&call.method), registry::address::changes(&call.method), None),
         Route::Query { service, action, .. } => (format!("{service}:{action}"), false, None),
         Route::App => {
             let behind = app::behind(&state, &call.host(), &call.path).map(|index| state.services[index].name.clone());
             (format!("app:{} {}", call.method, call.path), false, behind)
         }
     };
-    let body = String::from_utf8_lossy(&call.body).into_owned();
+    // Blobs are not kept twice.
+    let is_blob = matches!(route, Route::Registry(address) if !matches!(address.what, What::Manifest { .. }));
+    let body = if is_blob { String::new() } else { String::from_utf8_lossy(&call.body).into_owned() };
     let (index, at) = (state.requests.log.len(), state.platform.now);
     let request = Request { index, at, operation, changing, service, host: call.host(), body };
     let nth = state.requests.note(request.clone());
@@ -195,8 +239,8 @@ async fn ask(hook: Option<&Arc<OnRequest>>, request: &Request, moment: Moment) {
     }
 }
 
-fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
-    let mut response = hyper::Response::new(Full::new(Bytes::from(reply.body)));
+fn response(reply: Reply) -> hyper::Response<Body> {
+    let mut response = hyper::Response::new(Full::new(reply.body).map_err(|never| match never {}).boxed());
     *response.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {
         // What cannot stand in a header (a hostile version) is left out, as a server's library would.
@@ -205,6 +249,21 @@ fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
         }
     }
     response
+}
+
+/// The same answer, of whose body only the first half comes before the connection ends.
+async fn cut_short(whole: hyper::Response<Body>) -> hyper::Response<Body> {
+    let (mut parts, body) = whole.into_parts();
+    let bytes = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    parts.headers.insert(http::header::CONTENT_LENGTH, bytes.len().into());
+    let half = bytes.slice(..bytes.len() / 2);
+    let end = stream::once(async {
+        // What came before goes out first.
+        tokio::task::yield_now().await;
+        Err(Gone)
+    });
+    let body = stream::iter([Ok(Frame::data(half))]).chain(end);
+    hyper::Response::from_parts(parts, BodyExt::boxed(StreamBody::new(body)))
 }
 
 /// An answer without effect, in the shape of the API asked.
@@ -226,6 +285,15 @@ fn refuse(route: &Route, status: u16, request: &Request) -> Reply {
             };
             xml_reply(Err(refusal), action, if *service == "sts" { STS } else { ELB }, &id)
         }
+        Route::Registry(address) => {
+            let (code, message) = match status {
+                401 => ("UNAUTHORIZED", "Not Authorized\n"),
+                403 => ("DENIED", "Your authorization token has expired. Reauthenticate and try again."),
+                429 => ("TOOMANYREQUESTS", "Rate exceeded"),
+                _ => ("UNKNOWN", "Service Unavailable. Please try again later."),
+            };
+            registry::reply(Err(Refusal::new(code, message).status(status)), address)
+        }
         Route::Oidc => Reply::new(status, "application/json", "{\"message\":\"try again later\"}"),
         Route::App => Reply::new(status, "text/html", "<html><body><h1>the load balancer has a problem</h1></body></html>"),
     }
@@ -233,6 +301,8 @@ fn refuse(route: &Route, status: u16, request: &Request) -> Reply {
 
 /// Lets the API answer; also how long the application takes over it.
 fn dispatch(world: &Shared, call: &Call, route: &Route) -> (Reply, Duration) {
+    // Hashing takes a while: nobody waits for it.
+    let sent = if let Route::Registry(address) = route { registry::sent(call, address) } else { String::new() };
     let mut state = lock(world);
     state.advance();
     let id = state.platform.uuid();
@@ -250,6 +320,10 @@ fn dispatch(world: &Shared, call: &Call, route: &Route) -> (Reply, Duration) {
             let outcome =
                 sign_in(&mut state, call, &format!("elasticloadbalancing:{action}")).and_then(|_| elb::answer(&state, action, form));
             xml_reply(outcome.map_err(worded(hostile)), action, ELB, &id)
+        }
+        Route::Registry(address) => {
+            let outcome = registry::answer(&mut state, call, address, &sent);
+            registry::reply(outcome.map_err(worded(hostile)), address)
         }
         Route::App => return app::answer(&mut state, call),
     };

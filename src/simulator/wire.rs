@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 use crate::clock::Timestamp;
 
 /// A request, read whole.
+#[derive(Default)]
 pub(crate) struct Call {
     pub method: String,
     pub path: String,
     pub query: BTreeMap<String, String>,
     pub headers: http::HeaderMap,
     pub body: bytes::Bytes,
+    /// The body was longer than is taken, and is not here.
+    pub cut: bool,
 }
 
 impl Call {
@@ -44,11 +47,11 @@ impl Call {
 pub(crate) struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub body: bytes::Bytes,
 }
 
 impl Reply {
-    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<bytes::Bytes>) -> Self {
         Self { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body: body.into() }
     }
 

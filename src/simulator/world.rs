@@ -1,7 +1,7 @@
 //! The world all APIs share: one account's resources, and the passing of its time.
 //! It knows no wire format; what tests and rehearsals may do to it is in `handle`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
@@ -10,6 +10,7 @@ use crate::simulator::ecs::model::{Definition, Service, Task};
 use crate::simulator::ecs::rollout;
 use crate::simulator::elb::{LoadBalancer, TargetGroup};
 use crate::simulator::oidc::Issuer;
+use crate::simulator::registry::Registry;
 use crate::simulator::request::Requests;
 use crate::simulator::sts::Identities;
 
@@ -24,6 +25,7 @@ pub(crate) struct State {
     pub identities: Identities,
     pub issuer: Issuer,
     pub requests: Requests,
+    pub registry: Registry,
 }
 
 /// What services stand on.
@@ -39,6 +41,8 @@ pub(crate) struct Platform {
     pub target_groups: Vec<TargetGroup>,
     pub logs: BTreeMap<(String, String, String), Vec<(Timestamp, String)>>,
     pub repositories: Vec<Repository>,
+    /// Images of seeded services: they were pulled before the world began, wherever they lie.
+    pub old_images: BTreeSet<String>,
     pub job_tokens: BTreeMap<String, (String, Vec<String>)>,
     serial: u64,
 }
@@ -92,6 +96,7 @@ impl State {
             target_groups: Vec::new(),
             logs: BTreeMap::new(),
             repositories: Vec::new(),
+            old_images: BTreeSet::new(),
             job_tokens: BTreeMap::new(),
             serial: 0,
         };
@@ -102,6 +107,7 @@ impl State {
             identities: Identities::default(),
             issuer: Issuer::default(),
             requests: Requests::default(),
+            registry: Registry::default(),
         }
     }
 

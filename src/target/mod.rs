@@ -49,6 +49,9 @@ pub struct Captured<S> {
     /// The mark an earlier run left on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Box<Mark>>,
+    /// What its containers run on, as images name it (`linux/arm64`), where the platform says so; not in the journal.
+    #[serde(skip)]
+    pub runs_on: Option<&'static str>,
     /// Another deployment of the service runs right now, in a person's words; the engine waits or fails as `in-flight` asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<String>,

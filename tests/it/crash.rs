@@ -10,7 +10,7 @@ use touchdown::simulator::request::{Hook, Injection, Moment, Request, When};
 use crate::rig::{Rig, side_by_side};
 
 /// Kills main at the request `index`, at this moment; `None`: it ended before.
-async fn killed_at(rig: &Rig, index: usize, moment: Moment) -> Option<crate::rig::Ran> {
+pub async fn killed_at(rig: &Rig, index: usize, moment: Moment) -> Option<crate::rig::Ran> {
     let reached = Arc::new(Notify::new());
     let tell = reached.clone();
     rig.simulator.world().on_request(Box::new(move |request: &Request, now: Moment| {

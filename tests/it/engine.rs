@@ -19,6 +19,7 @@ fn captured() -> Event {
         image: None,
         address: None,
         mark: None,
+        runs_on: None,
         in_flight: None,
         notes: Vec::new(),
     };

@@ -1,5 +1,6 @@
 //! The door to the network: what is retried and what is not, the fence, overrides, proxies, the log, the SDK's connector.
 
+mod lanes;
 mod visits;
 
 use std::collections::BTreeMap;

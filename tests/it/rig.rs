@@ -121,6 +121,18 @@ impl Rig {
         self
     }
 
+    /// A file of the workspace that is no text.
+    #[must_use]
+    pub fn bytes(self, path: &str, bytes: &[u8]) -> Self {
+        std::fs::write(self.workspace().join(path), bytes).unwrap();
+        self
+    }
+
+    /// The checked-out files.
+    pub fn workspace(&self) -> PathBuf {
+        self.folder.path().join("workspace")
+    }
+
     /// Runs main to its end.
     pub async fn main(&self) -> Ran {
         let under_way = self.start();

@@ -130,7 +130,9 @@ async fn a_mistake_never_repeats_the_secret_it_was_made_with() {
         let rig = Rig::new().await.input(input, value);
         let ran = rig.main().await;
         none_of(&["canary".to_owned()], &rig, &ran);
-        assert!(!ran.stdout.contains("canary") || input == "aws-external-id", "{input}: {}", ran.stdout);
+        // Of these two the runner is told, so that it hides them.
+        let hidden = ["aws-external-id", "github-token"].contains(&input);
+        assert!(!ran.stdout.contains("canary") || hidden, "{input}: {}", ran.stdout);
     }))
     .await;
 }
@@ -179,5 +181,6 @@ fn nothing_is_handed_to_another_program() {
     let source = crate::floors::every_source_file();
     let starts = |text: &str| text.contains("process::Command") || text.contains("Command::new");
     let found: Vec<&String> = source.iter().filter(|(_, text)| starts(text)).map(|(name, _)| name).collect();
-    assert_eq!(found, Vec::<&String>::new(), "arguments of a program can be read by everybody on the machine");
+    // Docker's credential helpers: they are told the registry's name, by their standard input.
+    assert_eq!(found, ["runner/docker_config.rs"], "arguments of a program can be read by everybody on the machine");
 }

@@ -4,7 +4,10 @@
 
 pub mod client;
 mod faults;
+mod image;
 mod interference;
+mod registry;
+mod registry_wire;
 mod sign_in;
 mod strategies;
 
@@ -33,7 +36,7 @@ async fn boto3_drives_the_simulator() {
     let ran = tokio::time::timeout(Duration::from_secs(180), command.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    assert_eq!(said.lines().filter(|line| line.starts_with("ok ")).count(), 15, "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("ok ")).count(), 18, "{said}");
 }
 
 /// Python with boto3: of the virtual environment `TOUCHDOWN_VENV`, else of `target/venv`.

@@ -93,7 +93,7 @@ async fn cancelled_at_any_request_the_undo_is_begun_and_post_proves_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_mistake_is_told_at_once_and_nobody_is_asked_anything() {
     let rig = Rig::new().await.input("health-interval", "30").input("on-failure", "shrug").input("skip-verify", "yes").input("region", "");
-    let rig = rig.input("helth-path", "/").input("push-to", "somewhere").input("gcp-service-account", "x@y");
+    let rig = rig.input("helth-path", "/").input("project", "acme").input("gcp-service-account", "x@y");
     let ran = rig.main().await;
     assert_eq!((ran.code, ran.output("outcome").as_str()), (1, "untouched"));
     for told in [
@@ -104,7 +104,7 @@ async fn every_mistake_is_told_at_once_and_nobody_is_asked_anything() {
         "write true or false",
         "region",
         "write health-path",
-        "push-to is not served yet",
+        "project is not served yet",
         "gcp-service-account is not served",
     ] {
         assert!(ran.stdout.contains(told), "{told}: {}", ran.stdout);

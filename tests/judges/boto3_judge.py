@@ -4,15 +4,19 @@ Usage: boto3_judge.py ENDPOINT TOKEN_URL TOKEN_BEARER ROLE REGION
 Prints `ok NAME` for every check; exits non-zero at the first that fails.
 """
 
+import base64
+import hashlib
 import json
 import sys
 import time
+import urllib.parse
 import urllib.request
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 ENDPOINT, TOKEN_URL, BEARER, ROLE, REGION = sys.argv[1:6]
 
 
@@ -229,8 +233,59 @@ def logs_and_images(credentials):
     expect_error("ImageNotFoundException", ecr.describe_images, repositoryName="judged", imageIds=[{"imageTag": "x"}])
     assert ecr.describe_images(repositoryName="web", imageIds=[{"imageTag": "v1"}])["imageDetails"][0]["imageDigest"]
     assert ecr.batch_get_image(repositoryName="web", imageIds=[{"imageTag": "no"}])["failures"][0]["failureCode"] == "ImageNotFound"
-    assert ecr.get_authorization_token()["authorizationData"][0]["proxyEndpoint"].startswith("https://123456789012.dkr.ecr.")
     ok("ecr")
+
+
+def registry(credentials):
+    ecr = client("ecr", credentials)
+    data = ecr.get_authorization_token()["authorizationData"][0]
+    host = f"123456789012.dkr.ecr.{REGION}.amazonaws.com"
+    assert data["proxyEndpoint"] == f"https://{host}", data
+    assert base64.b64decode(data["authorizationToken"]).startswith(b"AWS:"), data
+    assert data["expiresAt"].timestamp() > time.time() + 11 * 3600, data
+    ok("ecr get-authorization-token")
+    made = ecr.create_repository(repositoryName="team/pushed", imageTagMutability="IMMUTABLE")["repository"]
+    assert made["repositoryUri"] == f"{host}/team/pushed" and made["imageTagMutability"] == "IMMUTABLE", made
+    assert ecr.describe_repositories(repositoryNames=["team/pushed"])["repositories"] == [made]
+    assert {one["repositoryName"] for one in ecr.describe_repositories()["repositories"]} >= {"team/pushed", "web"}
+    expect_error("RepositoryNotFoundException", ecr.describe_repositories, repositoryNames=["none"])
+    expect_error("InvalidParameterException", ecr.create_repository, repositoryName="Not/One")
+    ok("ecr repositories")
+    manifest, digest = push("team/pushed", data["authorizationToken"], host)
+    shown = ecr.describe_images(repositoryName="team/pushed")["imageDetails"]
+    assert [(one["imageDigest"], one["imageTags"], one["imageSizeInBytes"]) for one in shown] == [(digest, ["v1"], 5)], shown
+    assert shown[0]["imageManifestMediaType"] == MANIFEST and shown[0]["imagePushedAt"], shown
+    assert shown[0]["artifactMediaType"] == "application/vnd.oci.image.config.v1+json", shown
+    assert ecr.describe_images(repositoryName="team/pushed", filter={"tagStatus": "UNTAGGED"})["imageDetails"] == []
+    expect_error("ImageNotFoundException", ecr.describe_images, repositoryName="team/pushed", imageIds=[{"imageDigest": "sha256:" + "0" * 64}])
+    got = ecr.batch_get_image(repositoryName="team/pushed", imageIds=[{"imageTag": "v1"}])["images"][0]
+    assert got["imageManifest"] == manifest and got["imageId"] == {"imageDigest": digest, "imageTag": "v1"}, got
+    ok("ecr images that were pushed")
+
+
+def push(name, token, host):
+    """Pushes as the distribution spec says; botocore has no part in it."""
+
+    def send(method, path, body=b"", **headers):
+        headers = {"Host": host, "Authorization": f"Basic {token}", **headers}
+        request = urllib.request.Request(ENDPOINT + path, method=method, data=body, headers=headers)
+        return urllib.request.urlopen(request)
+
+    def blob(content, media_type):
+        location = urllib.parse.urlparse(send("POST", f"/v2/{name}/blobs/uploads/").headers["Location"])
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        assert location.netloc == host and send("PUT", f"{location.path}?digest={digest}", content).status == 201
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+    image = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": blob(b"{}", "application/vnd.oci.image.config.v1+json"),
+        "layers": [blob(b"lay", "application/vnd.oci.image.layer.v1.tar")],
+    }
+    manifest = json.dumps(image)
+    answer = send("PUT", f"/v2/{name}/manifests/v1", manifest.encode(), **{"Content-Type": MANIFEST})
+    return manifest, answer.headers["Docker-Content-Digest"]
 
 
 def main():
@@ -243,6 +298,7 @@ def main():
     tags(ecs)
     balancing(credentials)
     logs_and_images(credentials)
+    registry(credentials)
     ecs.deregister_task_definition(taskDefinition="judged:1")
     expect_error("ClientException", ecs.update_service, cluster="judges", service="judged", taskDefinition="judged:1")
     ecs.update_service(cluster="judges", service="judged", desiredCount=0)

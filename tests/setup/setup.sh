@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh PART…: brings what rust, test, lint, static or pictures need onto the machine; whatever cannot be had is named and does not stop the rest.
+# setup.sh PART…: brings what rust, test, lint, static, servers or pictures need onto the machine; whatever cannot be had is named and does not stop the rest.
 # Safe to repeat; a second run takes about a second.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -80,8 +80,9 @@ part_static() {
 }
 
 part_servers() {
-  debian dockerd=docker.io docker-registry=docker-registry sshd=openssh-server busybox=busybox-static unshare=util-linux || true
+  debian dockerd=docker.io docker-registry=docker-registry skopeo=skopeo sshd=openssh-server busybox=busybox-static unshare=util-linux || true
   if has docker-registry; then ready registry "$(command -v docker-registry)"; else absent registry "the Debian package docker-registry cannot be installed"; fi
+  if has skopeo; then ready skopeo "$(command -v skopeo)"; else absent skopeo "the Debian package skopeo cannot be installed"; fi
   if has busybox; then ready busybox "$(command -v busybox)"; else absent busybox "the Debian package busybox-static cannot be installed"; fi
   if [ -x /usr/sbin/sshd ]; then ready sshd /usr/sbin/sshd; else absent sshd "the Debian package openssh-server cannot be installed"; fi
 }
@@ -109,6 +110,7 @@ for part in "$@"; do
     lint) part_venv; part_node ;;
     static) part_static ;;
     pictures) part_pictures ;;
+    servers) part_servers ;;
     *) say "unknown part $part"; exit 1 ;;
   esac
 done

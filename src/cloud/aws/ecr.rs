@@ -1,9 +1,10 @@
-//! ECR's control calls: which digest a tag means now.
+//! ECR's control calls: which digest a tag means now, the password for its registry, new repositories.
 
+use base64::Engine as _;
 use serde_json::json;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::values::Digest;
+use crate::values::{Digest, Secret};
 
 use super::Session;
 use super::signed::{self, ECR};
@@ -44,6 +45,44 @@ pub async fn digest(session: &Session, repository: &Repository, tag: &str) -> Re
     })?;
     let digest = found["imageDetails"][0]["imageDigest"].as_str().unwrap_or_default();
     Digest::parse(digest).map_err(|_| Failure::new(Kind::Missing, what).why("ECR names no digest for it"))
+}
+
+/// Name and password for the session's registries; good for twelve hours. Whoever gets them masks the password.
+pub async fn authorization(session: &Session) -> Result<(String, Secret)> {
+    let what = "no password for ECR was given out";
+    let told = signed::json(session, ECR, "GetAuthorizationToken", &json!({})).await?.map_err(|refusal| {
+        let fix = match refusal.kind() {
+            Kind::Denied => format!("allow ecr:GetAuthorizationToken on * to {}", session.identity().arn),
+            _ => "try again: ECR may be disturbed".to_owned(),
+        };
+        refusal.into_failure(what).fix(fix)
+    })?;
+    let encoded = told["authorizationData"][0]["authorizationToken"].as_str().unwrap_or_default();
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+    let (username, password) = pair.ok_or_else(|| Failure::new(Kind::Transient, what).why("the token is not what ECR's tokens are"))?;
+    Ok((username.to_owned(), Secret::new(password)))
+}
+
+/// Makes `repository` with tags that never move, scanned on push. One that is there already is left as it is.
+pub async fn create(session: &Session, repository: &Repository) -> Result<()> {
+    let body = json!({
+        "registryId": repository.account,
+        "repositoryName": repository.name,
+        "imageTagMutability": "IMMUTABLE",
+        "imageScanningConfiguration": { "scanOnPush": true },
+    });
+    let made = signed::json(session, ECR, "CreateRepository", &body).await?;
+    let Err(refusal) = made else { return Ok(()) };
+    if refusal.code == "RepositoryAlreadyExistsException" {
+        return Ok(());
+    }
+    let fix = format!(
+        "allow ecr:CreateRepository on repository/{} to {}, or make the repository yourself",
+        repository.name,
+        session.identity().arn
+    );
+    Err(refusal.into_failure(format!("the repository {} could not be made in ECR", repository.name)).fix(fix))
 }
 
 #[cfg(test)]

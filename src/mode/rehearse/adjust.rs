@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::config::plan::{Plan, ServicePlan};
+use crate::cloud::aws::ecr;
+use crate::config::plan::{ImageSource, Plan, PushPlan, ServicePlan};
+use crate::image::hashing::digest_of;
+use crate::image::reference::{Reference, RepositoryName, Source};
+use crate::values::PinnedImage;
 
 /// The simulator answers at once by the wall, and its clock runs many times as fast: so much is forgiven a limit of latencies.
 const FORGIVEN: Duration = Duration::from_millis(1500);
@@ -30,5 +34,30 @@ fn service(service: &mut ServicePlan) -> Vec<String> {
     if health.max_latency.is_some() {
         notes.push(format!("its clock is fast: limits of latencies are {} longer", humantime::format_duration(FORGIVEN)));
     }
+    if let Some(ImageSource::Pushed(push)) = &service.image
+        && copied(service, push).is_none()
+    {
+        notes.push(format!("nothing is pushed: {} to {} was not rehearsed", push.from, push.to));
+        service.image = made_up(&push.to, push.tags.first());
+    }
+    if let Some(ImageSource::Tagged { repository, tag }) = &service.image
+        && ecr::Repository::parse(&repository.to_string()).is_none()
+    {
+        notes.push(format!("no registry is asked: what {repository}:{tag} means was not rehearsed"));
+        service.image = made_up(repository, Some(tag));
+    }
     notes.into_iter().map(|note| format!("{}: {note}", service.name)).collect()
+}
+
+/// A copy by tag from one of ECR's repositories to another is rehearsed as it is: the simulator has both. Its image is one for Intel.
+pub(super) fn copied<'a>(service: &ServicePlan, push: &'a PushPlan) -> Option<(&'a RepositoryName, &'a str)> {
+    let Source::Registry(Reference { repository, tag: Some(tag), digest: None }) = &push.from else { return None };
+    let both = [repository, &push.to].iter().all(|name| ecr::Repository::parse(&name.to_string()).is_some());
+    (both && push.platform.is_none() && service.definition.is_none()).then_some((repository, tag.as_str()))
+}
+
+/// An image with a digest of its name.
+fn made_up(repository: &RepositoryName, tag: Option<&String>) -> Option<ImageSource> {
+    let digest = digest_of(repository.to_string().as_bytes()).ok()?;
+    Some(ImageSource::Pinned(PinnedImage { repository: repository.to_string(), tag: tag.cloned(), digest }))
 }

@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::adjust::copied;
+use crate::cloud::aws::ecr::Repository;
+
 use crate::config::plan::{ImageSource, Plan, ServicePlan, TargetPlan};
 use crate::failure::Result;
 use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs};
@@ -27,9 +30,16 @@ pub(super) fn seed(simulator: &Simulator, plan: &Plan, faults: &Faults) -> Resul
         world.add_service(&service_seed(service))?;
         world.set_fault(&service.service, faults.of(&service.name));
         if let Some(ImageSource::Tagged { repository, tag }) = &service.image
-            && let Some(place) = crate::cloud::aws::ecr::Repository::parse(repository)
+            && let Some(place) = Repository::parse(&repository.to_string())
         {
             world.add_image(&place.region, &place.name, tag);
+        }
+        if let Some(ImageSource::Pushed(push)) = &service.image
+            && let Some((repository, tag)) = copied(service, push)
+            && let (Some(from), Some(to)) = (Repository::parse(&repository.to_string()), Repository::parse(&push.to.to_string()))
+        {
+            world.add_image(&from.region, &from.name, tag);
+            world.add_repository(&to.region, &to.name, false);
         }
     }
     Ok(())
@@ -48,7 +58,12 @@ fn service_seed(plan: &ServicePlan) -> ServiceSeed {
     if let Some(desired) = settings.desired_count {
         seed.desired = desired;
     }
-    if let Some(ImageSource::Pinned(crate::values::PinnedImage { repository, .. }) | ImageSource::Tagged { repository, .. }) = &plan.image {
+    if let Some(image) = &plan.image {
+        let repository = match image {
+            ImageSource::Pinned(image) => image.repository.clone(),
+            ImageSource::Tagged { repository, .. } => repository.to_string(),
+            ImageSource::Pushed(push) => push.to.to_string(),
+        };
         seed.image = format!("{repository}:before");
     }
     if let HealthAt::Url(url) = &plan.health.at

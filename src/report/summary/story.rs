@@ -12,7 +12,7 @@ const FACTS: usize = 4;
 
 /// The story.
 pub(super) fn story(report: &Report) -> Option<Section> {
-    let looking = matches!(report.mode.as_str(), "plan" | "history" | "verify");
+    let looking = matches!(report.mode.as_str(), "plan" | "history" | "verify") && report.images.is_empty();
     if report.timeline.is_empty() || looking {
         return None;
     }

@@ -111,7 +111,7 @@ fn advance_one(service: &mut Service, platform: &mut Platform, task: &mut Task, 
                 let stuck = task.fault == Fault::Stuck;
                 task.due = (!stuck).then(|| at.plus(platform.pace.start * 2 / 3));
             }
-            Phase::Pending if task.fault == Fault::ImagePull => pull_failed(task, at),
+            Phase::Pending if missing(platform, task).is_some() => pull_failed(platform, task, at),
             Phase::Pending => run(service, platform, task, at),
             Phase::Running => crash(service, platform, task, at),
             Phase::Deactivating => stopped(task, at, Some(0)),
@@ -143,9 +143,16 @@ fn run(service: &mut Service, platform: &mut Platform, task: &mut Task, at: Time
     }
 }
 
-fn pull_failed(task: &mut Task, at: Timestamp) {
+/// The image that cannot be pulled.
+fn missing(platform: &Platform, task: &Task) -> Option<String> {
+    let by_fault = task.containers.iter().find(|container| task.fault == Fault::ImagePull && container.essential);
+    let found = by_fault.or_else(|| task.containers.iter().find(|container| !ecr::can_be_pulled(platform, &container.image)));
+    found.map(|container| container.image.clone())
+}
+
+fn pull_failed(platform: &Platform, task: &mut Task, at: Timestamp) {
+    let image = missing(platform, task).unwrap_or_default();
     stopped(task, at, None);
-    let image = task.containers.iter().find(|container| container.essential).map(|container| container.image.clone()).unwrap_or_default();
     let reason = format!(
         "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref {image}: {image}: not found"
     );
@@ -245,7 +252,7 @@ pub(crate) fn advance_job(task: &mut Task, platform: &mut Platform, at: Timestam
             task.phase = Phase::Pending;
             task.due = Some(at.plus(platform.pace.start * 2 / 3));
         }
-        Phase::Pending if task.fault == Fault::ImagePull => pull_failed(task, at),
+        Phase::Pending if missing(platform, task).is_some() => pull_failed(platform, task, at),
         Phase::Pending => {
             task.phase = Phase::Running;
             task.started_at = Some(at);

@@ -36,7 +36,7 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
     };
     let found = ecs.found(&service).await?;
     let mut notes = found.notes;
-    let (image, deregistered) = running(ecs, &service, &task_definition).await;
+    let Runs { image, deregistered, on } = running(ecs, &service, &task_definition).await;
     if deregistered {
         notes.push(format!("{} is deregistered: ECS may refuse to go back to it", short(&task_definition)));
     }
@@ -46,6 +46,7 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
         image,
         address: found.address,
         mark: mark::read(&service).map(Box::new),
+        runs_on: ecs.definition.as_ref().map_or(on, runs_on),
         in_flight,
         notes,
     })
@@ -122,19 +123,42 @@ async fn last_successful(ecs: &Ecs, service: &Value) -> Option<String> {
     answer["serviceRevisions"][0]["taskDefinition"].as_str().map(str::to_owned)
 }
 
+/// What a task definition tells of what runs.
+#[derive(Default)]
+struct Runs {
+    image: Option<String>,
+    deregistered: bool,
+    on: Option<&'static str>,
+}
+
+/// What a task definition's containers run on: Fargate's default is Intel, a cluster's own machines may be anything.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RuntimePlatform.html> (2026-11)
+fn runs_on(definition: &Value) -> Option<&'static str> {
+    let platform = &definition["runtimePlatform"];
+    let windows = text(platform, "operatingSystemFamily").starts_with("WINDOWS");
+    let mut kinds = list(definition, "requiresCompatibilities").peekable();
+    let on_fargate = kinds.peek().is_some() && kinds.all(|kind| kind == "FARGATE");
+    match text(platform, "cpuArchitecture") {
+        "ARM64" => Some("linux/arm64"),
+        "X86_64" | "" if windows => Some("windows/amd64"),
+        "X86_64" => Some("linux/amd64"),
+        "" if on_fargate => Some("linux/amd64"),
+        _ => None,
+    }
+}
+
 /// The image that serves, with the digest that really runs: ECS resolves a tag once for each revision of the service.
-/// And whether its task definition has been deregistered.
-async fn running(ecs: &Ecs, service: &Value, task_definition: &str) -> (Option<String>, bool) {
+async fn running(ecs: &Ecs, service: &Value, task_definition: &str) -> Runs {
     let Ok(Ok(answer)) = ecs.api.describe_task_definition(json!({ "taskDefinition": task_definition })).await else {
-        return (None, false);
+        return Runs::default();
     };
     let definition = &answer["taskDefinition"];
-    let deregistered = text(definition, "status") == "INACTIVE";
-    let Ok(index) = revision::container(definition, &ecs.order, balanced(service)) else { return (None, deregistered) };
+    let runs = Runs { image: None, deregistered: text(definition, "status") == "INACTIVE", on: runs_on(definition) };
+    let Ok(index) = revision::container(definition, &ecs.order, balanced(service)) else { return runs };
     let container = &definition["containerDefinitions"][index];
     let image = text(container, "image").to_owned();
     let digest = if image.contains('@') { None } else { resolved(ecs, service, task_definition, text(container, "name")).await };
-    (Some(digest.map_or_else(|| image.clone(), |digest| format!("{image}@{digest}"))), deregistered)
+    Runs { image: Some(digest.map_or_else(|| image.clone(), |digest| format!("{image}@{digest}"))), ..runs }
 }
 
 /// The digest a service revision resolved the container's image to.

@@ -10,6 +10,7 @@ fn beside(name: &str) -> Vec<(&'static str, &'static str)> {
     match name {
         "migrate-timeout" | "migrate-on-cancel" | "migrate-rollback" => vec![("migrate-command", "bin/migrate")],
         "before-timeout" => vec![("before-command", "bin/backup")],
+        "move-tags" | "platform" => vec![("push-to", "ghcr.io/acme/web")],
         "aws-role-chain" => vec![("aws-role", "arn:aws:iam::123456789012:role/first")],
         _ => Vec::new(),
     }
@@ -25,7 +26,8 @@ pub fn sample(setting: &Setting) -> (String, String) {
         ("region" | "aws-region", _) => plain("eu-central-1"),
         ("cpu" | "memory", _) => ("512".to_owned(), "\"512\"".to_owned()),
         ("secrets", _) => ("A=/web/a\nB=b".to_owned(), "{ A: /web/a, B: b }".to_owned()),
-        ("image", _) => (IMAGE.to_owned(), format!("{{ from: \"{IMAGE}\" }}")),
+        ("image", _) => (IMAGE.to_owned(), format!("\"{IMAGE}\"")),
+        ("platform", _) => plain("linux/arm64"),
         ("task-definition", _) => plain("taskdef.json"),
         ("health-path", _) => plain("/up"),
         ("health-url", _) => plain("https://shop.example.com/up"),

@@ -16,11 +16,11 @@ fn all_mistakes_of_the_inputs_are_told_at_once() {
         .input("traffic-steps", "10, 50, 100")
         .input("timeout", "0s")
         .input("on-failure", "undo")
-        .input("push-to", "ghcr.io/acme/web")
+        .input("project", "acme")
         .input("fault", "crash-on-start")
         .input("smoke", "GET cart");
     insta::assert_snapshot!(step.mistakes().join("\n"), @r#"
-    push-to is not served yet: remove it
+    project is not served yet: remove it
     servise is no setting: write service
     fault is set, and the mode is deploy: write mode: rehearse, or remove it
     skip-push is "yes", not a boolean: write true or false
@@ -28,7 +28,7 @@ fn all_mistakes_of_the_inputs_are_told_at_once() {
     region is "EU West", no region: write the cluster's region, e.g. eu-west-1
     service is missing: write the service's name on the platform
     traffic-steps is 10, 50, 100, no rising shares: write shares that rise to 100
-    image has capital letters in its repository, which no registry takes: write it in small letters
+    image cannot be used: "ghcr.io/Acme/web" is no repository (it has capital letters, which no registry takes): write "ghcr.io/acme/web"
     health-retries is "ten", not a whole number: write a whole number from 1 to 1000
     health-interval is "10", a number without a unit: write 10s
     health-body is no pattern: found open group without closing ')': correct the pattern, or write the text without the slashes around it
@@ -177,9 +177,9 @@ fn flags_that_are_none_say_what_to_write() {
         told(&["deploy", "--cluster", "a", "--cluster", "b"]),
         told(&["deploy", "--cluster"]),
         told(&["deploy", "--after", "x"]),
-        told(&["deploy", "--push-to", "x"]),
+        told(&["deploy", "--project", "x"]),
     ];
-    insta::assert_snapshot!(all.join("\n"), @r#"
+    insta::assert_snapshot!(all.join("\n"), @r"
     deplyo is no command: write deploy
     --helth-path is no setting: write --health-path
     -x is no flag: see touchdown --help
@@ -187,8 +187,8 @@ fn flags_that_are_none_say_what_to_write() {
     --cluster is there twice: keep one of them
     --cluster has no value: write one after it
     --after is no setting: remove it
-    --push-to is not served yet: remove it
-    "#);
+    --project is not served yet: remove it
+    ");
 }
 
 #[test]

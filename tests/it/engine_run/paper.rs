@@ -69,6 +69,7 @@ impl Target for OnPaper {
             image: None,
             address: None,
             mark: None,
+            runs_on: None,
             in_flight: None,
             notes: vec![],
         })

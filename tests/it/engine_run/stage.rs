@@ -85,6 +85,7 @@ impl Rig {
             in_flight: InFlight::Wait,
             before: None,
             migrate: self.migrate.clone(),
+            epilogue: None,
             timeout: Duration::from_secs(300),
             rollback_timeout: Duration::from_secs(300),
         }

@@ -21,7 +21,7 @@ const PERMITTED: &[(&str, &[&str])] = &[
     ("config", &["engine::record", "engine::member", "target", "health", "image", "cloud", "runner", "http::Endpoints", "http::lookup"]),
     ("target", &["cloud", "http", "image", "runner::log"]),
     ("health", &["http"]),
-    ("image", &["cloud", "http", "runner::log"]),
+    ("image", &["cloud", "http", "runner::log", "runner::docker_config"]),
     ("cloud", &["http", "runner"]),
     ("runner", &["http"]),
     ("http", &[]),
@@ -55,7 +55,8 @@ const DOORS: &[Door] = &[
         ],
         stands_in: &["runner/"],
     },
-    Door { leads_to: "files", opened_by: &["std::fs", "tokio::fs"], stands_in: &["runner/", "http/"] },
+    // An image is larger than memory: its sources read it where it lies, and put what they compress into files without names.
+    Door { leads_to: "files", opened_by: &["std::fs", "tokio::fs"], stands_in: &["runner/", "http/", "image/source/"] },
     Door {
         leads_to: "the network",
         opened_by: &[
@@ -72,13 +73,23 @@ const DOORS: &[Door] = &[
         stands_in: &["http/", "simulator/"],
     },
     Door { leads_to: "TLS", opened_by: &["rustls", "tokio_rustls", "webpki_roots", "rustls_pki_types"], stands_in: &["http/"] },
-    Door { leads_to: "other programs", opened_by: &["std::process::Command", "tokio::process"], stands_in: &[] },
+    // The credential helpers that Docker's own configuration names, and nothing else.
+    Door { leads_to: "other programs", opened_by: &["std::process::Command", "tokio::process"], stands_in: &["runner/docker_config.rs"] },
     Door { leads_to: "the end of the process", opened_by: &["std::process::exit", "std::process::abort"], stands_in: &[] },
     Door {
         leads_to: "a wait on the clock",
         opened_by: &[".sleep"],
         // A sign-in refused for a moment needs a fresh token for each try; post waits for what main may still have under way.
-        stands_in: &["engine/run.rs", "engine/pace.rs", "http/", "cloud/aws/sts.rs", "mode/recover.rs", "simulator/"],
+        // A registry is tried again per request, with its own budget, beside transfers that go on.
+        stands_in: &[
+            "engine/run.rs",
+            "engine/pace.rs",
+            "http/",
+            "cloud/aws/sts.rs",
+            "image/registry/patience.rs",
+            "mode/recover.rs",
+            "simulator/",
+        ],
     },
     Door {
         leads_to: "a wait on the wall",
@@ -304,7 +315,10 @@ fn a_door_in_the_wrong_room_is_found_through_aliases_too() {
         said("engine/run.rs", "use tokio::time;\nasync fn f() { time::sleep(TWO).await }")
             .contains("3: `tokio::time::sleep` opens the door to a wait on the wall")
     );
-    assert!(said("runner/home.rs", "fn f() { std::process::Command::new(\"docker\") }").contains("other programs, which stands nowhere"));
+    assert!(
+        said("runner/home.rs", "fn f() { std::process::Command::new(\"docker\") }")
+            .contains("other programs, which stands only in runner/docker_config.rs")
+    );
 }
 
 #[test]

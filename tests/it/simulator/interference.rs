@@ -52,6 +52,22 @@ async fn an_injection_meets_exactly_its_request() {
 }
 
 #[tokio::test]
+async fn a_busy_server_says_when_to_come_back_and_an_answer_can_break_off() {
+    let client = Client::with(200.0, ServiceSeed::new("web")).await;
+    client.world.inject(When::Request(0), Injection::Busy(Duration::from_secs(7)));
+    let answer = reqwest::Client::new().get(format!("http://{}/health", client.simulator.address())).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"7".parse::<http::HeaderValue>().unwrap()));
+    client.world.inject(When::Operation("UpdateService".into(), 0), Injection::CutShort);
+    let scale = json!({ "service": "web", "desiredCount": 5 });
+    assert_eq!(client.call("ecs", "UpdateService", scale).await, None, "half an answer is none");
+    assert_eq!(client.world.describe("web")["desiredCount"], 5, "its effect stands");
+    client.world.inject(When::Request(2), Injection::CutShort);
+    let answer = reqwest::Client::new().get(format!("http://{}/health", client.simulator.address())).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "the head came");
+    assert!(answer.bytes().await.is_err());
+}
+
+#[tokio::test]
 async fn a_held_request_has_its_effect_or_not_by_the_moment() {
     for (moment, count) in [(Moment::Before, 2), (Moment::After, 4)] {
         let client = Client::with(200.0, ServiceSeed::new("web")).await;

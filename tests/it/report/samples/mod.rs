@@ -182,6 +182,7 @@ pub fn captured(name: &str, revision: &str) -> Captured<Value> {
         image: Some(format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/{name}@sha256:{OLD}")),
         address: Some(address(name)),
         mark: Some(Box::new(Mark::Proven { revision: revision.into() })),
+        runs_on: None,
         in_flight: None,
         notes: Vec::new(),
     }

@@ -1,0 +1,149 @@
+//! Where the image of a push lies: opens it there, and asks it what it runs on and where it comes from. What the service runs now tells
+//! which layers need not come out of the daemon again, and on which machines the image must run.
+
+use std::collections::HashMap;
+
+use crate::config::plan::PushPlan;
+use crate::failure::{Failure, Kind, Result};
+use crate::http::docker::Engine;
+use crate::image::configuration::Origin;
+use crate::image::content::{Content, Descriptor, Part, Platform};
+use crate::image::platform::listed;
+use crate::image::reference::{Reference, Source};
+use crate::image::registry::Repository;
+use crate::image::registry::source::RegistryImage;
+use crate::image::source::archive::Archived;
+use crate::image::source::daemon::delivery::Delivery;
+use crate::image::source::daemon::{self, Held};
+use crate::image::source::{Compression, Packing, Wanted, archive, known, layout};
+use crate::mode::members;
+use crate::runner::workspace::Workspace;
+use crate::values::{Digest, ServiceName};
+
+use super::Stage;
+
+/// An image that can be pushed.
+pub(super) struct Opened {
+    pub(super) way: Way,
+    /// What it runs on, as far as it says.
+    pub(super) platforms: Vec<Platform>,
+    pub(super) origin: Origin,
+}
+
+/// How it gets there.
+pub(super) enum Way {
+    /// Read and sent by us.
+    Read(Box<dyn Content>),
+    /// Sent by the daemon that has it.
+    Delivered(Box<Delivery>),
+}
+
+/// What stands where the image will run.
+#[derive(Default)]
+pub(super) struct Stands {
+    image: Option<Reference>,
+    runs_on: Option<Platform>,
+}
+
+impl Stage<'_> {
+    /// What `service` runs now, which is only looked at here; an image that is deployed nowhere runs nowhere.
+    pub(super) async fn stands(&self, service: &ServiceName) -> Result<Stands> {
+        let Some(plan) = self.plan.services.iter().find(|plan| plan.name == *service) else { return Ok(Stands::default()) };
+        match members::target(self.context, plan, self.sessions)?.snapshot().await {
+            Ok(captured) => Ok(Stands {
+                image: captured.image.and_then(|image| Reference::parse(&image).ok()),
+                runs_on: captured.runs_on.and_then(|text| Platform::parse(text).ok()),
+            }),
+            Err(failure) if failure.kind == Kind::Transient => Ok(Stands::default()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The image `plan` is about, on its way to `to`.
+    pub(super) async fn open(&self, plan: &PushPlan, to: &Repository, stands: &Stands) -> Result<Opened> {
+        let workspace = Workspace::of(&self.context.env);
+        let wanted = |tag: Option<&String>| Wanted { tag: tag.cloned(), platform: plan.platform.clone() };
+        match &plan.from {
+            Source::Registry(reference) => {
+                let from = self.registries.source(&reference.repository, &plan.to);
+                let image = RegistryImage::look(from, reference, plan.platform.as_ref()).await?;
+                let (platforms, origin) = image.says().await;
+                Ok(Opened { way: Way::Read(Box::new(image)), platforms, origin })
+            }
+            Source::Archive { file } => {
+                let archived = archive::open(&workspace.find(file)?, &wanted(None), &self.packing(HashMap::new())).await?;
+                let (platforms, origin) = (archived.platforms().to_vec(), archived.origin().clone());
+                let content: Box<dyn Content> = match archived {
+                    Archived::Whole(image) => image,
+                    Archived::Saved(saved) => Box::new(saved),
+                };
+                Ok(Opened { way: Way::Read(content), platforms, origin })
+            }
+            Source::Layout { folder, tag } => {
+                let image = layout::open(&workspace.find(folder)?, &wanted(tag.as_ref())).await?;
+                let (platforms, origin) = (image.platforms().to_vec(), image.origin().clone());
+                Ok(Opened { way: Way::Read(Box::new(image)), platforms, origin })
+            }
+            Source::Daemon(kept) => {
+                let engine = Engine::at(self.context.http.clone(), &daemon::socket(self.context.env.get("DOCKER_HOST"))?);
+                let packing = self.packing(there(to, plan, stands).await);
+                let held = daemon::open(&engine, kept, &wanted(None), &packing).await?;
+                let (platforms, origin) = (held.platforms(), held.origin());
+                let way = match held {
+                    Held::Legacy(export) => Way::Read(Box::new(export)),
+                    Held::Containerd(delivery) => Way::Delivered(delivery),
+                };
+                Ok(Opened { way, platforms, origin })
+            }
+        }
+    }
+
+    /// Everything there is reads gzip.
+    fn packing(&self, known: HashMap<Digest, Descriptor>) -> Packing {
+        Packing { compression: Compression::Gzip, spool: Workspace::temporary(&self.context.env), known }
+    }
+}
+
+impl Opened {
+    /// Refuses an image that cannot run where it is to.
+    pub(super) fn must_run_on(&self, stands: &Stands, plan: &PushPlan) -> Result<()> {
+        let Some(machine) = &stands.runs_on else { return Ok(()) };
+        if self.platforms.is_empty() || self.platforms.iter().any(|platform| platform.suits(machine)) {
+            return Ok(());
+        }
+        Err(Failure::config(format!("{} does not run on {machine}", plan.from))
+            .why(format!("it is an image for {}, and the service's machines are {machine}", listed(&self.platforms)))
+            .fix(format!("build it for them: docker buildx build --platform {machine}"))
+            .fix("or change the processor where the service is defined (ECS: runtimePlatform of the task definition)"))
+    }
+
+    /// The digest it will have, where that is known without sending it: its last manifest is its root.
+    pub(super) async fn root(&self) -> Result<Digest> {
+        let content = match &self.way {
+            Way::Read(content) => content,
+            Way::Delivered(delivery) => {
+                return delivery.expected().cloned().ok_or_else(|| Failure::config("the daemon cannot tell the digest before it pushes"));
+            }
+        };
+        let (mut parts, mut root) = (content.parts(), None);
+        while let Some(part) = futures_util::StreamExt::next(&mut parts).await {
+            if let Part::Manifest(manifest) = part? {
+                root = Some(manifest.descriptor.digest);
+            }
+        }
+        root.ok_or_else(|| Failure::config("the image has no manifest"))
+    }
+}
+
+/// The layers that lie at the destination already, of the image that serves or else of one with the same tag.
+async fn there(to: &Repository, plan: &PushPlan, stands: &Stands) -> HashMap<Digest, Descriptor> {
+    let serving = stands.image.iter().filter(|image| image.repository == plan.to).filter_map(|image| image.digest.as_ref());
+    for by in serving.map(Digest::as_str).chain(plan.tags.iter().map(String::as_str)) {
+        if let Ok(Some(reading)) = to.manifest(by).await
+            && let Ok(Some(configuration)) = to.configuration(&reading).await
+        {
+            return known(&reading, &configuration);
+        }
+    }
+    HashMap::new()
+}

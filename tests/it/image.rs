@@ -1,0 +1,12 @@
+//! Images: into registries and out of them, through every disturbance; read back by skopeo.
+
+mod debian;
+mod disturbed;
+pub mod fake;
+mod faults;
+mod logins;
+mod manners;
+mod memory;
+mod pushing;
+mod stage;
+mod tokens;
