@@ -357,6 +357,11 @@ fn the_example_policies_are_whole_and_narrow() {
     for needed in ecs.iter().map(String::as_str).chain(others).chain(["logs:GetLogEvents", "ecr:DescribeImages"]) {
         assert!(actions.iter().any(|action| action == needed), "{needed} is called and not in the policy");
     }
+    let push = read(include_str!("../../examples/aws/policy-push.json"));
+    let of_push: Vec<String> = push["Statement"].as_array().unwrap().iter().flat_map(of).collect();
+    assert!(of_push.iter().all(|action| action.starts_with("ecr:") && !action.contains('*')), "{of_push:?}");
+    assert_eq!(push["Statement"][0]["Action"], "ecr:GetAuthorizationToken", "the only one that has no repository");
+    assert!(push["Statement"][1]["Resource"].as_str().unwrap().ends_with(":repository/REPOSITORY"));
     let passes = statements.iter().find(|one| of(one) == ["iam:PassRole"]).unwrap();
     assert_eq!(passes["Condition"]["StringEquals"]["iam:PassedToService"], "ecs-tasks.amazonaws.com");
 }
