@@ -197,8 +197,7 @@ pub const SETTINGS: &[Setting] = &[
         List,
         "",
         Images,
-        "Its tags there, by the rules of docker/metadata-action or plainly: `type=sha`, `type=semver,pattern={{version}}`, `latest`; \
-         `from staging to latest` gives tags to an image that is there",
+        "Its tags there, as docker/metadata-action reads them: `type=sha`, `type=semver,pattern={{version}}`, `latest`; or `from staging to latest`",
     ),
     row(
         "move-tags",
