@@ -138,6 +138,8 @@ pub enum ImageSource {
         repository: RepositoryName,
         /// The tag.
         tag: String,
+        /// The one platform of an index that is meant; `None`: all of them.
+        platform: Option<Platform>,
     },
     /// Pushed first.
     Pushed(Box<PushPlan>),
