@@ -46,6 +46,7 @@ impl Reader<'_> {
         let before = self.mistakes.len();
         let platform = self.platform();
         let moving = self.choice("move-tags", [("live", MoveTags::Live), ("pushed", MoveTags::Pushed)]);
+        let referrers = self.flag("referrers");
         let written = self.image_written(asked);
         let source = self.source(&written, asked.needed);
         if self.mistakes.len() > before {
@@ -66,9 +67,17 @@ impl Reader<'_> {
             return None;
         };
         if pushes {
-            return Some(ImageSource::Pushed(Box::new(PushPlan { from: source, to, tags, moving, platform })));
+            if referrers && matches!(source, Source::Daemon(_)) {
+                self.wrong(
+                    "referrers",
+                    "is set, and nothing refers to an image of a daemon",
+                    "remove it, or push from a registry or a layout",
+                );
+                return None;
+            }
+            return Some(ImageSource::Pushed(Box::new(PushPlan { from: source, to, tags, moving, platform, referrers })));
         }
-        for name in ["platform", "move-tags"].into_iter().filter(|_| !asked.skip_push) {
+        for name in ["platform", "move-tags", "referrers"].into_iter().filter(|_| !asked.skip_push) {
             if self.has(name) {
                 self.wrong(name, "is set, and nothing is pushed", "write push-to or tags too, or remove it");
             }

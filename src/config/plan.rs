@@ -158,6 +158,8 @@ pub struct PushPlan {
     pub moving: MoveTags,
     /// The one platform of an index that is pushed; `None`: all of them.
     pub platform: Option<Platform>,
+    /// Whether what refers to it goes along.
+    pub referrers: bool,
 }
 
 /// When a tag that means another image moves.

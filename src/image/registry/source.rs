@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::image::configuration::{Configuration, LARGEST, Origin};
-use crate::image::content::{Body, Content, Descriptor, Manifest, Part, Platform};
+use crate::image::content::{Body, Content, Descriptor, Manifest, Part, Platform, Referrer};
 use crate::image::manifest::Reading;
 use crate::values::Digest;
 
@@ -125,6 +125,21 @@ impl Content for RegistryImage {
 
     fn unchanged(&self) -> BoxFuture<'_, Result<()>> {
         self.still().boxed()
+    }
+
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, Result<Vec<Referrer>>> {
+        async move {
+            let listed = self.repository.referrers(subject).await?.into_iter().map(|listed| (None, listed.digest));
+            let tagged = self.repository.cosign_tags(subject).await?.into_iter().map(|(tag, digest)| (Some(tag), digest));
+            let mut found = Vec::new();
+            for (tag, digest) in listed.chain(tagged) {
+                let reference = Reference { repository: self.repository.name().clone(), tag: None, digest: Some(digest.clone()) };
+                let content = Box::new(Self::look(self.repository.clone(), &reference, None).await?);
+                found.push(Referrer { digest, tag, content });
+            }
+            Ok(found)
+        }
+        .boxed()
     }
 
     fn lies_at(&self) -> Option<&str> {

@@ -15,8 +15,10 @@ use crate::engine::journal::Journal;
 use crate::engine::record::{Entry, Event, OriginRecord, PushRecord, Record, TagFate, TagRecord};
 use crate::failure::{Failure, Kind, Result, cut};
 use crate::image::configuration::Origin;
+use crate::image::content::Content;
+use crate::image::push::progress::{Event as Happened, Progress};
 use crate::image::push::tags::{self as image_tags, Fate, Tagged};
-use crate::image::push::{self, Moving, Push, Pushed};
+use crate::image::push::{self, Moving, Push, Pushed, referrers};
 use crate::image::registry::{Purpose, Repository};
 use crate::values::{PinnedImage, ServiceName};
 
@@ -139,13 +141,13 @@ impl<'a> Stage<'a> {
             Way::Read(content) if content.lies_at() == Some(plan.to.to_string().as_str()) => {
                 content.unchanged().await?;
                 let (digest, tags) = image_tags::promote(to, opened.root().await?.as_str(), &plan.tags, moving).await?;
-                tags.iter().for_each(|tagged| progress(push::progress::Event::Tag(tagged.clone())));
+                tags.iter().for_each(|tagged| progress(Happened::Tag(tagged.clone())));
                 let image = PinnedImage { repository: plan.to.to_string(), tag: plan.tags.first().cloned(), digest };
                 Arrived { image, sent: 0, tags }
             }
             Way::Read(content) => {
-                let pushed = push::push(Push { content: &**content, to, tags: &plan.tags, moving, progress }).await?;
-                return Ok(PushRecord { origin, ..outcome(&pushed, to) });
+                let pushed = self.pushed(waiting, &**content, moving, progress).await?;
+                return Ok(PushRecord { origin, took: clock.now().since(began), ..pushed });
             }
             Way::Delivered(delivery) => {
                 let login = self.registries.login(&plan.to).await?;
@@ -155,7 +157,25 @@ impl<'a> Stage<'a> {
         };
         let tags = tags.iter().map(tag_record).collect();
         let (requests, took) = (to.requests(), clock.now().since(began));
-        Ok(PushRecord { image, sent, skipped: 0, requests, took, tags, origin })
+        Ok(PushRecord { image, sent, skipped: 0, requests, took, tags, referrers: None, origin })
+    }
+
+    /// Pushes what we read ourselves. What refers to it is there before a tag moves to it.
+    async fn pushed(&self, waiting: &Awaiting<'_>, content: &dyn Content, moving: Moving, progress: Progress) -> Result<PushRecord> {
+        let Awaiting { plan, to, .. } = waiting;
+        let first = if plan.referrers { Moving::Report } else { moving };
+        let mut pushed = push::push(Push { content, to, tags: &plan.tags, moving: first, progress: progress.clone() }).await?;
+        if !plan.referrers {
+            return Ok(outcome(&pushed, to));
+        }
+        let along = referrers::copy(content, to, &pushed, &progress).await?.len();
+        for tagged in pushed.tags.iter_mut().filter(|_| moving == Moving::Now) {
+            if let Fate::ToMove { from } = &tagged.fate {
+                tagged.fate = image_tags::move_tag(to, &tagged.tag, Some(from), &pushed.image.digest).await?;
+                progress(Happened::Tag(tagged.clone()));
+            }
+        }
+        Ok(PushRecord { referrers: Some(along), requests: to.requests(), ..outcome(&pushed, to) })
     }
 }
 
@@ -187,6 +207,7 @@ fn outcome(pushed: &Pushed, to: &Repository) -> PushRecord {
         requests: pushed.requests,
         took: pushed.took,
         tags: pushed.tags.iter().map(tag_record).collect(),
+        referrers: None,
         origin: OriginRecord::default(),
     }
 }

@@ -41,7 +41,7 @@ impl Stage<'_> {
     /// The image `plan` is about, on its way to `to`.
     pub(super) async fn open(&self, plan: &PushPlan, to: &Repository, stands: &Stands) -> Result<Opened> {
         let workspace = Workspace::of(&self.context.env);
-        let wanted = |tag: Option<&String>| Wanted { tag: tag.cloned(), platform: plan.platform.clone() };
+        let wanted = |tag: Option<&String>| Wanted { tag: tag.cloned(), platform: plan.platform.clone(), referrers: plan.referrers };
         match &plan.from {
             Source::Registry(reference) => {
                 let from = self.registries.source(&reference.repository, &plan.to);
@@ -54,6 +54,7 @@ impl Stage<'_> {
                 let (platforms, origin) = (archived.platforms().to_vec(), archived.origin().clone());
                 let content: Box<dyn Content> = match archived {
                     Archived::Whole(image) => image,
+                    Archived::Saved(_) if plan.referrers => return Err(none_refer(plan)),
                     Archived::Saved(saved) => Box::new(saved),
                 };
                 Ok(Opened { way: Way::Read(content), platforms, origin })
@@ -100,6 +101,13 @@ impl Opened {
         }
         root.ok_or_else(|| Failure::config("the image has no manifest"))
     }
+}
+
+/// Asked for is what the source cannot hold.
+fn none_refer(plan: &PushPlan) -> Failure {
+    Failure::config(format!("referrers is set, and {} holds nothing that refers to its image", plan.from))
+        .why("it is as docker save writes it: an image, and nothing about it")
+        .fix("remove referrers, or push from a registry or from a layout that has them")
 }
 
 /// The layers that lie at the destination already, of the image that serves or else of one with the same tag.

@@ -3,6 +3,7 @@
 mod daemons;
 mod disturbed;
 mod elsewhere;
+mod referrers;
 mod suiting;
 mod tags;
 
