@@ -1,6 +1,8 @@
 //! The stage `push`: every image to where it is deployed from, and those that lie there already pinned by digest; all of it journalled.
 
+mod bars;
 mod delivery;
+mod far;
 mod found;
 mod origin;
 mod progress;
@@ -27,6 +29,7 @@ use super::members::{Images, Sessions};
 use delivery::{Arrived, Order};
 use found::{Awaiting, Found};
 use origin::Way;
+use progress::Watch;
 pub(crate) use registries::Registries;
 
 /// So much of what an image says of its origin is kept: all of a push stands in one line of the journal.
@@ -134,7 +137,8 @@ impl<'a> Stage<'a> {
             MoveTags::Live if self.plan.skip.deploy => Moving::Now,
             MoveTags::Live => Moving::Report,
         };
-        let (clock, progress) = (&self.context.clock, progress::lines(service, self.context.clock.clone()));
+        let (clock, watch) = (&self.context.clock, Watch::of(self.context, service));
+        let progress = watch.progress();
         let began = clock.now();
         let Arrived { image, sent, tags } = match &opened.way {
             // Promoted within its repository: tags, and nothing else.
@@ -152,7 +156,7 @@ impl<'a> Stage<'a> {
             Way::Delivered(delivery) => {
                 let login = self.registries.login(&plan.to).await?;
                 let order = Order { delivery, to, login, tags: &plan.tags, moving, progress };
-                order.carry_out(&progress::advances(service, clock.clone())).await?
+                order.carry_out(&watch.advances()).await?
             }
         };
         let tags = tags.iter().map(tag_record).collect();
