@@ -14,8 +14,7 @@
 //! | 4 | [`config`] | settings as written (inputs, YAML) → a valid plan |
 //! | 3 | [`target`] | the trait and one file or folder per platform |
 //! | 3 | [`health`] | probe, samples, verdict |
-//! | 3 | [`image`] | references and tags, sources (daemon, archive, layout), the registry client, the push |
-//! | 3 | [`image`] | sources, registries, the push that pins an image by its digest |
+//! | 3 | [`image`] | references and tags, sources (daemon, archive, layout), the registry client, the push that pins an image by its digest |
 //! | 2 | [`cloud`] | OIDC token in, short-lived session out |
 //! | 1 | [`runner`] | the only door to environment, standard output and the runner's files |
 //! | 1 | [`http`] | the only door to the network |

@@ -23,7 +23,7 @@ fuzz_target!(|input: (&str, Vec<u8>, Vec<u8>, bool)| {
     if written.is_err() {
         return;
     }
-    let wanted = Wanted { tag: None, platform: chosen.then(|| Platform::parse("linux/amd64").unwrap()) };
+    let wanted = Wanted { tag: None, platform: chosen.then(|| Platform::parse("linux/amd64").unwrap()), ..Wanted::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _ = runtime.block_on(layout::open(&folder, &wanted)).map(|image| image.root().clone());
 });

@@ -32,12 +32,21 @@ struct Written {
     promotion: Option<Promotion>,
 }
 
+/// An image that lies in its repository already.
+struct Lies {
+    source: Source,
+    repository: RepositoryName,
+    tags: Vec<String>,
+    platform: Option<Platform>,
+}
+
 impl Reader<'_> {
     /// The image; missing where one is needed is a mistake.
     pub(super) fn image(&mut self, asked: Asked) -> Option<ImageSource> {
         let before = self.mistakes.len();
         let platform = self.platform();
         let moving = self.choice("move-tags", [("live", MoveTags::Live), ("pushed", MoveTags::Pushed)]);
+        let referrers = self.flag("referrers");
         let written = self.image_written(asked);
         let source = self.source(&written, asked.needed);
         if self.mistakes.len() > before {
@@ -58,18 +67,27 @@ impl Reader<'_> {
             return None;
         };
         if pushes {
-            return Some(ImageSource::Pushed(Box::new(PushPlan { from: source, to, tags, moving, platform })));
+            if referrers && matches!(source, Source::Daemon(_)) {
+                self.wrong(
+                    "referrers",
+                    "is set, and nothing refers to an image of a daemon",
+                    "remove it, or push from a registry or a layout",
+                );
+                return None;
+            }
+            return Some(ImageSource::Pushed(Box::new(PushPlan { from: source, to, tags, moving, platform, referrers })));
         }
-        for name in ["platform", "move-tags"].into_iter().filter(|_| !asked.skip_push) {
+        for name in ["platform", "move-tags", "referrers"].into_iter().filter(|_| !asked.skip_push) {
             if self.has(name) {
                 self.wrong(name, "is set, and nothing is pushed", "write push-to or tags too, or remove it");
             }
         }
-        self.there_already(source, to, tags)
+        self.there_already(Lies { source, repository: to, tags, platform })
     }
 
     /// The image as it lies in its repository.
-    fn there_already(&mut self, source: Source, repository: RepositoryName, tags: Vec<String>) -> Option<ImageSource> {
+    fn there_already(&mut self, image: Lies) -> Option<ImageSource> {
+        let Lies { source, repository, tags, platform } = image;
         let written = match source {
             Source::Registry(Reference { tag, digest, .. }) => (tag, digest),
             Source::Daemon(_) | Source::Archive { .. } | Source::Layout { .. } => (None, None),
@@ -79,7 +97,7 @@ impl Reader<'_> {
                 let written = self.text("image").and_then(|text| as_written(&text).map(str::to_owned));
                 Some(ImageSource::Pinned(PinnedImage { repository: written.unwrap_or_else(|| repository.to_string()), tag, digest }))
             }
-            ((_, None), Some(tag)) | ((Some(tag), None), None) => Some(ImageSource::Tagged { repository, tag }),
+            ((_, None), Some(tag)) | ((Some(tag), None), None) => Some(ImageSource::Tagged { repository, tag, platform }),
             ((None, None), None) => {
                 self.wrong(
                     "image",

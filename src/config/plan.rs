@@ -138,6 +138,8 @@ pub enum ImageSource {
         repository: RepositoryName,
         /// The tag.
         tag: String,
+        /// The one platform of an index that is meant; `None`: all of them.
+        platform: Option<Platform>,
     },
     /// Pushed first.
     Pushed(Box<PushPlan>),
@@ -156,6 +158,8 @@ pub struct PushPlan {
     pub moving: MoveTags,
     /// The one platform of an index that is pushed; `None`: all of them.
     pub platform: Option<Platform>,
+    /// Whether what refers to it goes along.
+    pub referrers: bool,
 }
 
 /// When a tag that means another image moves.

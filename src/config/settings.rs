@@ -207,6 +207,13 @@ pub const SETTINGS: &[Setting] = &[
         "When a tag that means another image moves: once the release is `live`, or as soon as it is `pushed`",
     ),
     row("platform", Text, "", Images, "Which platform of an index, e.g. `linux/arm64`; default all of them"),
+    row(
+        "referrers",
+        Flag,
+        "false",
+        Images,
+        "Copies what refers to the image along: its signatures, SBOMs and attestations, from a registry or a layout",
+    ),
     row("after", List, "", Several, "Services that must be proven first (same group) or committed (another group)"),
     row("region", Text, "", Ecs, "AWS region of the cluster, e.g. `eu-west-1`; default `aws-region`"),
     row("cluster", Text, "default", Ecs, "Name or ARN of the cluster"),

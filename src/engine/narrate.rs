@@ -24,12 +24,19 @@ pub fn line(entry: &Entry) -> Option<(Option<&str>, String)> {
 /// `pushed 12.3 MB (45.0 MB were there, 21 requests)`.
 pub fn pushed(push: &PushRecord) -> String {
     let requests = format!("{} requests", push.requests);
-    match (push.sent, push.skipped) {
+    let along = match push.referrers {
+        None => String::new(),
+        Some(0) => ", and nothing refers to it".to_owned(),
+        Some(1) => ", and 1 signature, SBOM or attestation of it".to_owned(),
+        Some(many) => format!(", and {many} signatures, SBOMs or attestations of it"),
+    };
+    let told = match (push.sent, push.skipped) {
         (0, 0) => format!("it was there already ({requests})"),
         (0, there) => format!("all of it was there already ({}, {requests})", size(there)),
         (sent, 0) => format!("pushed {} ({requests})", size(sent)),
         (sent, there) => format!("pushed {} ({} were there, {requests})", size(sent), size(there)),
-    }
+    };
+    told + &along
 }
 
 /// `12.3 MB`, `45 kB`.

@@ -110,6 +110,9 @@ pub struct PushRecord {
     pub took: Duration,
     /// Each tag asked for, and what became of it.
     pub tags: Vec<TagRecord>,
+    /// How many that refer to it went along; none where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrers: Option<usize>,
     /// Where it comes from, as it says.
     #[serde(default)]
     pub origin: OriginRecord,

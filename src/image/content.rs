@@ -63,6 +63,28 @@ pub enum Part {
     Manifest(Manifest),
 }
 
+/// Something that refers to an image.
+pub struct Referrer {
+    /// Its manifest.
+    pub digest: Digest,
+    /// The tag by which alone it is known to refer to it, where it does not say so itself.
+    pub tag: Option<String>,
+    /// It, to be read.
+    pub content: Box<dyn Content>,
+}
+
+/// The tag that stands for `subject` where a registry keeps no list of what refers to it: `sha256-…`
+/// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema> (2026-11)
+pub fn tag_of(subject: &Digest) -> String {
+    subject.as_str().replacen(':', "-", 1)
+}
+
+/// The tags under which cosign keeps what is about `subject`.
+/// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery> (2026-11)
+pub fn cosign_tags_of(subject: &Digest) -> [String; 3] {
+    ["sig", "att", "sbom"].map(|ending| format!("{}.{ending}", tag_of(subject)))
+}
+
 /// The bytes of a blob, from its first. The reader counts and hashes them.
 pub type Body = BoxStream<'static, Result<Bytes>>;
 
@@ -77,6 +99,12 @@ pub trait Content: Send + Sync {
     /// Fails when what it is called by means something else by now. Asked when the last blob has been read, before any tag is written.
     fn unchanged(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// What refers to `subject`, a manifest of this image or one of what refers to it: signatures, SBOMs, attestations. Most sources have none.
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, Result<Vec<Referrer>>> {
+        let _ = subject;
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     /// The registry host and repository where all its blobs lie already: the same registry can mount them.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::cloud::aws::ecr;
 use crate::cloud::aws::{AwsAuth, Entrance, Keep, Session};
-use crate::config::plan::{Plan, ServicePlan, TargetPlan};
+use crate::config::plan::{Plan, PushPlan, ServicePlan, TargetPlan};
 use crate::engine::member::{Checks, FateOf, Goal, Member};
 use crate::failure::{Failure, Result};
 use crate::health::HealthAt;
 use crate::health::probe::Shipped;
+use crate::image::reference::Source;
 use crate::runner::oidc::Oidc;
 use crate::target::ServiceOrder;
 use crate::target::any::AnyTarget;
@@ -49,8 +50,17 @@ impl Sessions {
 
 /// Signs in once for every region the plan's services live in.
 pub(crate) async fn sign_in(context: &Context, plan: &Plan) -> Result<Sessions> {
-    let pushed = plan.push_only.iter().filter_map(|(_, push)| ecr::Repository::parse(&push.to.to_string()).map(|place| place.region));
+    let pushed = plan.push_only.iter().flat_map(|(_, push)| registries(push));
     enter(context, &plan.auth.aws, regions(&plan.services).chain(pushed), None).await
+}
+
+/// The regions of ECR that a push reads from or writes to.
+fn registries(push: &PushPlan) -> impl Iterator<Item = String> {
+    let from = match &push.from {
+        Source::Registry(reference) => Some(&reference.repository),
+        Source::Daemon(_) | Source::Archive { .. } | Source::Layout { .. } => None,
+    };
+    [Some(&push.to), from].into_iter().flatten().filter_map(|name| ecr::Repository::parse(&name.to_string())).map(|place| place.region)
 }
 
 /// Signs in again in the post step: a fresh token first, then what main kept.

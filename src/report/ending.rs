@@ -111,6 +111,8 @@ pub(super) fn of(service: &Service, standing: &Standing) -> Ending {
         "verify" => match failed.map(|failure| failure.kind) {
             None if service.phase == Phase::Verified && (standing.skip_verify || !service.asked.proves()) => Ending::Unchanged,
             None if service.phase == Phase::Verified => Ending::Healthy,
+            // Nothing was to be done with it: an image was pushed, and nothing else.
+            None if standing.skip_verify && !standing.interrupted => Ending::Unchanged,
             Some(Kind::Unhealthy | Kind::TimedOut) => Ending::Unhealthy,
             None | Some(_) => Ending::Untouched,
         },

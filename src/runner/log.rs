@@ -1,13 +1,14 @@
 //! The one printing path. Whatever is printed is disarmed (the runner executes commands it finds in text) and redacted;
 //! the only commands that come out are the ones made here.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::values::Secret;
 
 use super::env::Env;
 use super::masks::Masks;
+use super::screen::Screen;
 use super::text;
 
 /// The longest message of an annotation; the runner cuts at as many characters (ExecutionContext.cs, 2026-11).
@@ -46,19 +47,45 @@ struct Shared {
     style: Style,
     masks: Masks,
     annotated: Vec<Level>,
+    screen: Option<Screen>,
 }
 
 impl Log {
     /// Prints to `sink`.
     pub fn new(sink: Box<dyn Write + Send>, style: Style) -> Self {
-        let shared = Shared { sink, style, masks: Masks::default(), annotated: Vec::new() };
+        Self::with(sink, style, None)
+    }
+
+    /// Prints to `sink`, a terminal of so many columns, where rows are redrawn in place.
+    pub fn at_a_terminal(sink: Box<dyn Write + Send>, columns: usize) -> Self {
+        Self::with(sink, Style::Plain, Some(Screen::of_columns(columns)))
+    }
+
+    fn with(sink: Box<dyn Write + Send>, style: Style, screen: Option<Screen>) -> Self {
+        let shared = Shared { sink, style, masks: Masks::default(), annotated: Vec::new(), screen };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
     /// Prints to standard output, in the runner's style where `env` is a workflow's.
     pub fn to_stdout(env: &Env) -> Self {
         let style = if env.in_workflow() { Style::GitHub } else { Style::Plain };
-        Self::new(Box::new(std::io::stdout()), style)
+        let stdout = std::io::stdout();
+        let screen = Screen::of(env, stdout.is_terminal());
+        Self::with(Box::new(stdout), style, screen)
+    }
+
+    /// How wide the terminal is on which rows are redrawn in place; `None`: there are only lines.
+    pub fn columns(&self) -> Option<usize> {
+        self.shared().screen.as_ref().map(|screen| screen.columns)
+    }
+
+    /// Shows `rows` beneath all lines, in the place of those shown before; none takes them away. Only at a terminal.
+    pub fn show(&self, rows: &[String]) {
+        let mut shared = self.shared();
+        let rows: Vec<String> = rows.iter().map(|row| shared.clean(row).join(" ")).collect();
+        if let Some(text) = shared.screen.as_mut().map(|screen| screen.show(rows)) {
+            shared.put(&text);
+        }
     }
 
     /// One line (or several) of information; the text may be foreign.
@@ -178,9 +205,14 @@ impl Shared {
         self.write(&format!("::{name}{space}{}::{data}", properties.join(",")));
     }
 
-    /// One write for one line, so that lines of threads never mix. A reader that is gone stops nobody.
     fn write(&mut self, line: &str) {
-        let _ = self.sink.write_all(format!("{line}\n").as_bytes());
+        let text = self.screen.as_mut().map_or_else(|| format!("{line}\n"), |screen| screen.line(line));
+        self.put(&text);
+    }
+
+    /// One write for one line, so that lines of threads never mix. A reader that is gone stops nobody.
+    fn put(&mut self, text: &str) {
+        let _ = self.sink.write_all(text.as_bytes());
         let _ = self.sink.flush();
     }
 }

@@ -17,6 +17,7 @@ pub mod origin;
 pub mod outputs;
 pub mod random;
 pub mod report_file;
+mod screen;
 pub mod signals;
 pub mod state;
 pub mod summary_file;

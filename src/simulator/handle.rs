@@ -66,10 +66,15 @@ impl World {
 
     /// Puts a small image for `linux/amd64` under this tag of an ECR repository, which is made where there is none; gives the digest.
     pub fn add_image(&self, region: &str, repository: &str, tag: &str) -> String {
+        self.add_image_for("linux/amd64", region, repository, tag)
+    }
+
+    /// The same for another platform, such as `linux/arm64`.
+    pub fn add_image_for(&self, platform: &str, region: &str, repository: &str, tag: &str) -> String {
         let mut state = lock(&self.shared);
         state.advance();
+        let (digest, image, blobs) = image::small(&format!("{repository}:{tag}"), platform, state.platform.now);
         let State { platform, registry, .. } = &mut *state;
-        let (digest, image, blobs) = image::small(&format!("{repository}:{tag}"), platform.now);
         let repository = ecr::ensure(platform, region, repository);
         repository.layers.extend(image.blobs.iter().cloned());
         repository.tags.insert(tag.to_owned(), digest.clone());

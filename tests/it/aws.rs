@@ -354,7 +354,7 @@ fn the_example_policies_are_whole_and_narrow() {
     let ecs: Vec<String> = called.map(|operation| format!("ecs:{operation}")).collect();
     assert!(ecs.contains(&"ecs:UpdateService".to_owned()), "{ecs:?}");
     let others = ["elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTargetHealth", "acm:DescribeCertificate"];
-    for needed in ecs.iter().map(String::as_str).chain(others).chain(["logs:GetLogEvents", "ecr:DescribeImages"]) {
+    for needed in ecs.iter().map(String::as_str).chain(others).chain(["logs:GetLogEvents", "ecr:DescribeImages", "ecr:BatchGetImage"]) {
         assert!(actions.iter().any(|action| action == needed), "{needed} is called and not in the policy");
     }
     let push = read(include_str!("../../examples/aws/policy-push.json"));

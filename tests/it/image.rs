@@ -1,6 +1,6 @@
 //! Images: into registries and out of them, through every disturbance; read back by skopeo.
 
-mod debian;
+pub mod debian;
 mod disturbed;
 pub mod fake;
 mod faults;
@@ -8,5 +8,5 @@ mod logins;
 mod manners;
 mod memory;
 mod pushing;
-mod stage;
+pub mod stage;
 mod tokens;

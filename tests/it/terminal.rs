@@ -8,6 +8,7 @@ use touchdown::http::Endpoints;
 use touchdown::simulator::Simulator;
 use touchdown::simulator::seed::ServiceSeed;
 
+use crate::image_sources::build;
 use crate::rig::{DIGEST, REPOSITORY};
 
 /// A project on somebody's machine, and the clouds it reaches.
@@ -122,4 +123,51 @@ async fn the_usual_chain_is_followed_and_its_end_is_explained() {
     // An instance without metadata: asked over our own client, and no panic.
     let unreachable = desk.run_with(&words, &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")]).await;
     assert!(text(&unreachable).contains("there are no AWS credentials"), "{}", text(&unreachable));
+}
+
+/// A push as somebody sees it who has a terminal of this kind: `script` is one.
+async fn pushed_at(term: &[(&str, &str)], size: usize) -> Option<String> {
+    if !std::path::Path::new("/usr/bin/script").exists() {
+        crate::setup::skip("a terminal", "there is no script(1)");
+        return None;
+    }
+    let desk = Desk::new().await;
+    let (key, secret) = desk.simulator.world().static_key();
+    desk.simulator.world().add_repository("eu-west-1", "web", false);
+    let mut layout = build::Layout::default();
+    let layers: Vec<Vec<u8>> = (0..4).map(|seed| build::layer("data", &build::noise(seed, size))).collect();
+    let image = layout.image("linux/amd64", &layers);
+    layout.name(image, None).write(&desk.folder.path().join("image"));
+    let endpoints = desk.simulator.endpoints();
+    let words = format!(
+        "{} deploy --skip-deploy --image oci:image --push-to {REPOSITORY}/web --tags v2 --aws-region eu-west-1",
+        env!("CARGO_BIN_EXE_touchdown")
+    );
+    let mut command = Command::new("/usr/bin/script");
+    command.args(["--quiet", "--return", "--command", &words, "/dev/null"]).current_dir(desk.folder.path()).env_clear();
+    command
+        .env("HOME", desk.folder.path())
+        .env("SHELL", "/bin/sh")
+        .env("PATH", "/usr/bin:/bin")
+        .env("GITHUB_WORKSPACE", desk.folder.path());
+    command.env("AWS_ENDPOINT_URL", &endpoints.aws).env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret);
+    for host in &endpoints.hosts {
+        command.env(format!("TOUCHDOWN_ENDPOINT_{}", Endpoints::key(host)), &endpoints.aws);
+    }
+    command.envs(term.iter().copied()).stdin(std::process::Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    Some(text(&output))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_is_bars_at_a_terminal_and_lines_at_one_that_cannot() {
+    let Some(seen) = pushed_at(&[("TERM", "xterm"), ("COLUMNS", "100")], 1_000_000).await else { return };
+    assert!(seen.contains("\u{1b}[?7l") && seen.contains(['━', '─']) && seen.contains(" of 4.1 MB"), "{seen}");
+    let last = seen.rfind("\u{1b}[").unwrap();
+    assert!(seen[last..].contains("pushed "), "nothing of the bars stays: {seen}");
+    for plain in [&[("TERM", "dumb")][..], &[("TERM", "xterm"), ("NO_COLOR", "1")], &[]] {
+        let seen = pushed_at(plain, 10_000).await.unwrap();
+        assert!(!seen.contains('\u{1b}') && seen.contains("pushed "), "{seen}");
+    }
 }

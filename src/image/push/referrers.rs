@@ -1,11 +1,10 @@
 //! Copies what refers to an image along with it: signatures, SBOMs, attestations. They keep their bytes, and are listed where the registry keeps no list itself.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::failure::Result;
-use crate::image::reference::Reference;
+use crate::image::content::{Content, Referrer};
 use crate::image::registry::Repository;
-use crate::image::registry::source::RegistryImage;
 use crate::values::Digest;
 
 use super::progress::Progress;
@@ -14,42 +13,35 @@ use super::{Moving, Push, Pushed, push};
 /// Signatures can be signed: so deep.
 const DEPTH: usize = 3;
 
-/// Copies what refers to the manifests of `pushed` in `from`, where they lie too; the digests of what was copied.
-pub async fn copy(from: &Repository, to: &Repository, pushed: &Pushed, progress: &Progress) -> Result<Vec<Digest>> {
-    let mut copied = BTreeSet::new();
-    let mut subjects = pushed.manifests.clone();
+/// Copies what refers to the manifests of `pushed`, an image of `from`; the digests of what went along.
+pub async fn copy(from: &dyn Content, to: &Repository, pushed: &Pushed, progress: &Progress) -> Result<Vec<Digest>> {
+    let (mut copied, mut subjects) = (BTreeMap::new(), pushed.manifests.clone());
     for _ in 0..DEPTH {
         let mut next = Vec::new();
         for subject in &subjects {
-            for referrer in from.referrers(subject).await? {
-                if copied.insert(referrer.digest.as_str().to_owned()) {
-                    one(from, to, &referrer.digest, &[], progress).await?;
-                    list(from, to, subject, &referrer.digest).await?;
-                    next.push(referrer.digest);
+            for Referrer { digest, tag, content } in from.referrers(subject).await? {
+                let tags: Vec<String> = tag.into_iter().collect();
+                if copied.insert(digest.as_str().to_owned(), digest.clone()).is_some() && tags.is_empty() {
+                    continue;
                 }
-            }
-            for (tag, digest) in from.cosign_tags(subject).await? {
-                one(from, to, &digest, &[tag], progress).await?;
-                copied.insert(digest.as_str().to_owned());
+                push(Push { content: &*content, to, tags: &tags, moving: Moving::Now, progress: progress.clone() }).await?;
+                if tags.is_empty() {
+                    list(to, subject, &digest).await?;
+                    next.push(digest);
+                }
             }
         }
         subjects = next;
     }
-    copied.iter().map(|digest| Digest::parse(digest)).collect()
-}
-
-async fn one(from: &Repository, to: &Repository, digest: &Digest, tags: &[String], progress: &Progress) -> Result<Pushed> {
-    let reference = Reference { repository: from.name().clone(), tag: None, digest: Some(digest.clone()) };
-    let content = RegistryImage::look(from.clone(), &reference, None).await?;
-    push(Push { content: &content, to, tags, moving: Moving::Now, progress: progress.clone() }).await
+    Ok(copied.into_values().collect())
 }
 
 /// The registry that keeps lists itself shows the referrer by now; else it is put onto the list that clients keep.
-async fn list(from: &Repository, to: &Repository, subject: &Digest, referrer: &Digest) -> Result<()> {
+async fn list(to: &Repository, subject: &Digest, referrer: &Digest) -> Result<()> {
     if to.referrers(subject).await?.iter().any(|listed| listed.digest == *referrer) {
         return Ok(());
     }
-    match from.manifest(referrer.as_str()).await? {
+    match to.manifest(referrer.as_str()).await? {
         Some(reading) => to.list_referrer(subject, &reading).await,
         None => Ok(()),
     }

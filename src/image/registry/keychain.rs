@@ -52,8 +52,9 @@ impl Keychain {
             return password(&written.username, &written.password);
         }
         let region = ecr::Repository::parse(&name.to_string()).map(|place| place.region);
-        if let Some(session) = region.as_ref().and_then(|region| self.aws.get(region)) {
-            return Arc::new(Ecr { session: session.clone() });
+        let session = region.and_then(|region| self.aws.get(&region).cloned().or_else(|| self.aws.values().next()?.in_region(&region)));
+        if let Some(session) = session {
+            return Arc::new(Ecr { session });
         }
         let host = name.host();
         let is_azure = [".azurecr.io", ".azurecr.us", ".azurecr.cn"].iter().any(|suffix| host.ends_with(suffix));

@@ -5,7 +5,7 @@ use http::{Method, header};
 use serde_json::json;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::image::content::{Descriptor, Manifest};
+use crate::image::content::{Descriptor, Manifest, cosign_tags_of, tag_of};
 use crate::image::manifest::{INDEXES, Reading, read};
 use crate::values::Digest;
 
@@ -14,8 +14,6 @@ use super::calls::Call;
 
 /// So many pages of a list are read.
 const PAGES: usize = 20;
-/// What cosign's tags end with: <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery> (2026-11)
-const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
 impl Repository {
     /// The manifests that are about `subject`.
@@ -62,17 +60,11 @@ impl Repository {
     /// The tags under which cosign keeps what is about `subject`, as far as they are there.
     pub async fn cosign_tags(&self, subject: &Digest) -> Result<Vec<(String, Digest)>> {
         let mut found = Vec::new();
-        for ending in COSIGN {
-            let tag = format!("{}.{ending}", tag_of(subject));
+        for tag in cosign_tags_of(subject) {
             found.extend(self.resolve(&tag).await?.map(|digest| (tag, digest)));
         }
         Ok(found)
     }
-}
-
-/// `sha256-…`
-fn tag_of(subject: &Digest) -> String {
-    subject.as_str().replacen(':', "-", 1)
 }
 
 /// The address in `<…>; rel="next"`.

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::image::configuration::{Configuration, LARGEST, Origin};
-use crate::image::content::{Body, Content, Descriptor, Manifest, Part, Platform};
+use crate::image::content::{Body, Content, Descriptor, Manifest, Part, Platform, Referrer};
 use crate::image::manifest::Reading;
 use crate::values::Digest;
 
@@ -55,20 +55,10 @@ impl RegistryImage {
         &self.root.manifest
     }
 
-    /// What it runs on and where it comes from, as far as it says: of a single image that takes one request.
+    /// What it runs on and where it comes from, as far as it says.
     pub async fn says(&self) -> (Vec<Platform>, Origin) {
-        let listed: Vec<Platform> =
-            self.root.children.iter().filter_map(|child| child.platform.clone()).filter(Platform::is_known).collect();
-        if !self.root.children.is_empty() {
-            return (listed, Origin::of(&[&self.root.annotations]));
-        }
-        match self.repository.configuration(&self.root).await {
-            Ok(Some(own)) => {
-                let origin = Origin::of(&[&self.root.annotations, &own.labels]);
-                (Some(own.platform).into_iter().filter(Platform::is_known).collect(), origin)
-            }
-            Ok(None) | Err(_) => (Vec::new(), Origin::of(&[&self.root.annotations])),
-        }
+        let said = self.repository.says(&self.root).await;
+        said.unwrap_or_else(|_| (Vec::new(), Origin::of(&[&self.root.annotations])))
     }
 
     /// The manifests in it, children before their index.
@@ -99,6 +89,21 @@ impl RegistryImage {
 }
 
 impl Repository {
+    /// What `image` runs on and where it comes from, as far as it says: of a single image that takes one request.
+    pub async fn says(&self, image: &Reading) -> Result<(Vec<Platform>, Origin)> {
+        if !image.children.is_empty() {
+            let listed = image.children.iter().filter_map(|child| child.platform.clone()).filter(Platform::is_known);
+            return Ok((listed.collect(), Origin::of(&[&image.annotations])));
+        }
+        Ok(match self.configuration(image).await? {
+            Some(own) => {
+                let origin = Origin::of(&[&image.annotations, &own.labels]);
+                (Some(own.platform).into_iter().filter(Platform::is_known).collect(), origin)
+            }
+            None => (Vec::new(), Origin::of(&[&image.annotations])),
+        })
+    }
+
     /// The configuration of the single image `image`; none of an index.
     pub async fn configuration(&self, image: &Reading) -> Result<Option<Configuration>> {
         match image.blobs.first().filter(|_| image.children.is_empty()) {
@@ -120,6 +125,21 @@ impl Content for RegistryImage {
 
     fn unchanged(&self) -> BoxFuture<'_, Result<()>> {
         self.still().boxed()
+    }
+
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, Result<Vec<Referrer>>> {
+        async move {
+            let listed = self.repository.referrers(subject).await?.into_iter().map(|listed| (None, listed.digest));
+            let tagged = self.repository.cosign_tags(subject).await?.into_iter().map(|(tag, digest)| (Some(tag), digest));
+            let mut found = Vec::new();
+            for (tag, digest) in listed.chain(tagged) {
+                let reference = Reference { repository: self.repository.name().clone(), tag: None, digest: Some(digest.clone()) };
+                let content = Box::new(Self::look(self.repository.clone(), &reference, None).await?);
+                found.push(Referrer { digest, tag, content });
+            }
+            Ok(found)
+        }
+        .boxed()
     }
 
     fn lies_at(&self) -> Option<&str> {

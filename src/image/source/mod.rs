@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use crate::failure::{Failure, Kind, Result};
 
 use super::configuration::{Configuration, Origin};
-use super::content::{Body, Content, Descriptor, Manifest, Part, Platform};
+use super::content::{Body, Content, Descriptor, Manifest, Part, Platform, Referrer};
 use super::manifest::Reading;
 use crate::values::Digest;
 use place::Place;
@@ -37,6 +37,8 @@ pub struct Wanted {
     pub tag: Option<String>,
     /// The one for this platform; none: all of them, as they are.
     pub platform: Option<Platform>,
+    /// And what refers to it.
+    pub referrers: bool,
 }
 
 /// How layers are compressed that come plain.
@@ -77,12 +79,23 @@ pub fn known(image: &Reading, configuration: &Configuration) -> HashMap<Digest, 
 }
 
 /// An image all of which lies ready.
+#[derive(Clone)]
 pub struct Image {
     parts: Vec<Part>,
     places: HashMap<Digest, Place>,
     root: Manifest,
     platforms: Vec<Platform>,
     origin: Origin,
+    /// What refers to it.
+    about: Vec<About>,
+}
+
+/// An image, or what is no image, that refers to `subject`.
+#[derive(Clone)]
+struct About {
+    subject: Digest,
+    tag: Option<String>,
+    image: Image,
 }
 
 impl Image {
@@ -120,6 +133,15 @@ impl Content for Image {
     fn open(&self, blob: &Descriptor) -> BoxFuture<'_, Result<Body>> {
         let place = self.places.get(&blob.digest).cloned();
         async move { place.ok_or_else(|| Failure::bug("a blob is asked for that is not of this image"))?.body() }.boxed()
+    }
+
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, Result<Vec<Referrer>>> {
+        let of = |about: &About| {
+            let About { tag, image, .. } = about.clone();
+            Referrer { digest: image.root.descriptor.digest.clone(), tag, content: Box::new(image) }
+        };
+        let found = self.about.iter().filter(|about| about.subject == *subject).map(of).collect();
+        async move { Ok(found) }.boxed()
     }
 
     fn lies_at(&self) -> Option<&str> {

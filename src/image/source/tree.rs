@@ -1,6 +1,8 @@
 //! An OCI layout, wherever its blobs lie: `index.json` → the one image that is meant → everything below it, in its maker's bytes.
 //! It knows neither folders nor archives. <https://github.com/opencontainers/image-spec/blob/main/image-layout.md> (2026-11)
 
+mod about;
+
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
@@ -32,21 +34,11 @@ pub(super) trait Blobs {
 
 /// Reads the image that is `wanted` of the layout whose `index.json` this is.
 pub(super) fn read(blobs: &dyn Blobs, index: &[u8], wanted: &Wanted) -> Result<Image> {
-    let tree = Tree { blobs, wanted };
-    let root = tree.root(&meant(index, wanted)?, 0)?;
-    let mut gathered = Gathered::default();
-    tree.gather(&root, 0, &mut gathered)?;
-    let configuration = tree.first_configuration(&root, &gathered)?;
-    tree.check_platform(&root, configuration.as_ref())?;
-    let platforms = match &configuration {
-        Some(one) if root.children.is_empty() => vec![one.platform.clone()],
-        _ => root.children.iter().filter_map(|child| child.platform.clone()).filter(Platform::is_known).collect(),
-    };
-    let labels = configuration.map(|one| one.labels).unwrap_or_default();
-    let origin = Origin::of(&[&root.annotations, &gathered.annotations, &labels]);
-    let mut parts: Vec<Part> = gathered.blobs.into_iter().map(Part::Blob).collect();
-    parts.extend(gathered.readings.into_iter().map(|reading| Part::Manifest(reading.manifest)));
-    Ok(Image { parts, places: gathered.places, root: root.manifest, platforms, origin })
+    let (tree, entries) = (Tree { blobs, wanted }, entries(index)?);
+    let root = tree.root(&meant(&entries, wanted)?, 0)?;
+    let image = tree.image(root)?;
+    let about = if wanted.referrers { about::of(&tree, &entries, &image)? } else { Vec::new() };
+    Ok(Image { about, ..image })
 }
 
 #[derive(Deserialize)]
@@ -54,23 +46,28 @@ struct Index {
     manifests: Vec<Descriptor>,
 }
 
-/// The entry of `index.json` that is meant.
-fn meant(index: &[u8], wanted: &Wanted) -> Result<Descriptor> {
+/// What stands in `index.json`.
+fn entries(index: &[u8]) -> Result<Vec<Descriptor>> {
     let broken = |why: String| Failure::config("the layout's index.json cannot be read").why(why).fix("build or save the image again");
     if index.len() > manifest::LARGEST {
         return Err(broken(format!("it has {} bytes", index.len())));
     }
     let index: Index = serde_json::from_slice(index).map_err(|error| broken(error.to_string()))?;
+    Ok(index.manifests)
+}
+
+/// The one of `entries` that is meant.
+fn meant(entries: &[Descriptor], wanted: &Wanted) -> Result<Descriptor> {
     let mut named: Vec<&Descriptor> = match &wanted.tag {
-        Some(tag) => index.manifests.iter().filter(|one| is_called(one, tag)).collect(),
-        None => index.manifests.iter().collect(),
+        Some(tag) => entries.iter().filter(|one| is_called(one, tag)).collect(),
+        None => entries.iter().collect(),
     };
     // One image may stand there under several names.
     named.dedup_by_key(|one| &one.digest);
     let first = named.first().copied();
     match first.filter(|first| named.iter().all(|one| one.digest == first.digest)) {
         Some(one) => Ok(one.clone()),
-        None => Err(ambiguous(&index.manifests, wanted)),
+        None => Err(ambiguous(entries, wanted)),
     }
 }
 
@@ -114,6 +111,23 @@ struct Gathered {
 }
 
 impl Tree<'_> {
+    /// Everything below `root`, ready to be read.
+    fn image(&self, root: Reading) -> Result<Image> {
+        let mut gathered = Gathered::default();
+        self.gather(&root, 0, &mut gathered)?;
+        let configuration = self.first_configuration(&root, &gathered)?;
+        self.check_platform(&root, configuration.as_ref())?;
+        let platforms = match &configuration {
+            Some(one) if root.children.is_empty() => vec![one.platform.clone()],
+            _ => root.children.iter().filter_map(|child| child.platform.clone()).filter(Platform::is_known).collect(),
+        };
+        let labels = configuration.map(|one| one.labels).unwrap_or_default();
+        let origin = Origin::of(&[&root.annotations, &gathered.annotations, &labels]);
+        let mut parts: Vec<Part> = gathered.blobs.into_iter().map(Part::Blob).collect();
+        parts.extend(gathered.readings.into_iter().map(|reading| Part::Manifest(reading.manifest)));
+        Ok(Image { parts, places: gathered.places, root: root.manifest, platforms, origin, about: Vec::new() })
+    }
+
     /// The manifest or index that is to be pushed.
     fn root(&self, descriptor: &Descriptor, depth: usize) -> Result<Reading> {
         let reading = self.load(descriptor)?;

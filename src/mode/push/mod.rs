@@ -1,29 +1,35 @@
 //! The stage `push`: every image to where it is deployed from, and those that lie there already pinned by digest; all of it journalled.
 
+mod bars;
 mod delivery;
+mod far;
+mod found;
 mod origin;
 mod progress;
 mod registries;
+mod stands;
 pub(crate) mod tags;
 
 use std::collections::BTreeMap;
 
-use crate::cloud::aws::ecr;
-use crate::config::plan::{ImageSource, MoveTags, Plan, PushPlan};
+use crate::config::plan::{MoveTags, Plan, PushPlan};
 use crate::engine::journal::Journal;
 use crate::engine::record::{Entry, Event, OriginRecord, PushRecord, Record, TagFate, TagRecord};
 use crate::failure::{Failure, Kind, Result, cut};
 use crate::image::configuration::Origin;
+use crate::image::content::Content;
+use crate::image::push::progress::{Event as Happened, Progress};
 use crate::image::push::tags::{self as image_tags, Fate, Tagged};
-use crate::image::push::{self, Moving, Push, Pushed};
-use crate::image::reference::{RepositoryName, Source};
-use crate::image::registry::{Absent, Purpose, Repository};
+use crate::image::push::{self, Moving, Push, Pushed, referrers};
+use crate::image::registry::{Purpose, Repository};
 use crate::values::{PinnedImage, ServiceName};
 
 use super::context::Context;
 use super::members::{Images, Sessions};
 use delivery::{Arrived, Order};
-use origin::{Opened, Way};
+use found::{Awaiting, Found};
+use origin::Way;
+use progress::Watch;
 pub(crate) use registries::Registries;
 
 /// So much of what an image says of its origin is kept: all of a push stands in one line of the journal.
@@ -42,49 +48,44 @@ impl<'a> Stage<'a> {
         Ok(Self { context, plan, sessions, registries: Registries::of(context, &plan.auth.registries, sessions)? })
     }
 
-    /// Pins the image of every service that names one, pushing it first where the settings ask for that.
-    /// What goes wrong stands in the journal too, with the service whose image it is.
+    /// Pins the image of every service that names one, pushing it first where the settings ask for that; all are found and fit before the first
+    /// is pushed. What goes wrong stands in the journal too, with the service whose image it is.
     pub(crate) async fn images(&self, journal: &mut Journal) -> Result<Images> {
-        let (mut images, mut done) = (Images::new(), Vec::<(PushPlan, PinnedImage)>::new());
+        let (mut found, mut waiting) = (Vec::new(), Vec::new());
         for service in &self.plan.services {
-            let pinned = match &service.image {
-                None => continue,
-                Some(ImageSource::Pinned(image)) => Ok(image.clone()),
-                Some(ImageSource::Tagged { repository, tag }) => self.look_up(repository, tag).await,
-                Some(ImageSource::Pushed(push)) => match done.iter().find(|(other, _)| *other == **push) {
-                    Some((_, image)) => Ok(image.clone()),
-                    None => self.push(&service.name, push, journal).await,
+            let one = self.unless_stopped(journal, self.find(service, Purpose::Push, &mut waiting)).await;
+            found.extend(told(journal, &service.name, one)?.map(|found| (&service.name, found)));
+        }
+        let (mut images, mut done) = (Images::new(), BTreeMap::<usize, PinnedImage>::new());
+        for (service, found) in found {
+            let image = match found {
+                Found::Pinned(image) => image,
+                Found::Awaiting(index) => match done.get(&index) {
+                    Some(image) => image.clone(),
+                    None => {
+                        let image = self.send(&waiting[index], journal).await;
+                        let image = told(journal, service, image)?;
+                        done.insert(index, image.clone());
+                        image
+                    }
                 },
             };
-            let pinned = match pinned {
-                Ok(pinned) => pinned,
-                Err(failure) => {
-                    journal.append(Record::Service { name: service.name.clone(), event: Event::Failed { failure: failure.clone() } })?;
-                    return Err(failure);
-                }
-            };
-            if let Some(ImageSource::Pushed(push)) = &service.image {
-                done.push(((**push).clone(), pinned.clone()));
-            }
-            journal.append(Record::Pinned { service: service.name.clone(), image: pinned.clone() })?;
-            images.insert(service.name.clone(), pinned);
+            journal.append(Record::Pinned { service: service.clone(), image: image.clone() })?;
+            images.insert(service.clone(), image);
         }
         Ok(images)
     }
 
     /// The images as a deploy would find or push them; nothing is pushed.
     pub(crate) async fn images_to_be(&self) -> Result<Images> {
-        let mut images = Images::new();
+        let (mut images, mut waiting) = (Images::new(), Vec::new());
         for service in &self.plan.services {
-            let image = match &service.image {
+            let image = match self.find(service, Purpose::Pull, &mut waiting).await? {
                 None => continue,
-                Some(ImageSource::Pinned(image)) => image.clone(),
-                Some(ImageSource::Tagged { repository, tag }) => self.look_up(repository, tag).await?,
-                Some(ImageSource::Pushed(push)) => {
-                    let (to, stands) = (self.registries.open(&push.to, Purpose::Pull), self.stands(&service.name).await?);
-                    let opened = self.open(push, &to, &stands).await?;
-                    opened.must_run_on(&stands, push)?;
-                    PinnedImage { repository: push.to.to_string(), tag: push.tags.first().cloned(), digest: opened.root().await? }
+                Some(Found::Pinned(image)) => image,
+                Some(Found::Awaiting(index)) => {
+                    let Awaiting { plan, opened, .. } = &waiting[index];
+                    PinnedImage { repository: plan.to.to_string(), tag: plan.tags.first().cloned(), digest: opened.root().await? }
                 }
             };
             images.insert(service.name.clone(), image);
@@ -92,95 +93,102 @@ impl<'a> Stage<'a> {
         Ok(images)
     }
 
-    /// The image of `tag` as it is now: by ECR's own call, which needs the least permission, or by the registry.
-    async fn look_up(&self, repository: &RepositoryName, tag: &str) -> Result<PinnedImage> {
-        let name = repository.to_string();
-        let digest = match ecr::Repository::parse(&name) {
-            Some(place) => {
-                let session = self.sessions.in_region(&place.region)?;
-                ecr::digest(&session, &place, tag).await?
-            }
-            None => {
-                let found = self.registries.open(repository, Purpose::Pull).resolve(tag).await?;
-                found.ok_or_else(|| {
-                    Failure::new(Kind::Missing, format!("{name} has no tag {tag}"))
-                        .fix("push the image first, or correct the tag")
-                        .fix("where it is private, give the step a login: registry-username and registry-password, or docker/login-action")
-                })?
-            }
-        };
-        Ok(PinnedImage { repository: name, tag: Some(tag.to_owned()), digest })
+    /// Pushes an image that is deployed nowhere.
+    pub(crate) async fn push(&self, service: &'a ServiceName, plan: &'a PushPlan, journal: &mut Journal) -> Result<PinnedImage> {
+        let waiting = self.unless_stopped(journal, self.await_push(service, plan, Purpose::Push)).await?;
+        self.send(&waiting, journal).await
     }
 
-    /// Pushes, and says in the journal what came of it. Whoever is asked to stop leaves what has arrived, and no tag that moved.
-    pub(crate) async fn push(&self, service: &ServiceName, plan: &PushPlan, journal: &mut Journal) -> Result<PinnedImage> {
+    /// Pushes, and says in the journal what came of it.
+    async fn send(&self, waiting: &Awaiting<'_>, journal: &mut Journal) -> Result<PinnedImage> {
+        let Awaiting { service, plan, .. } = waiting;
         if !self.context.stop.is_requested() {
             let (from, to) = (plan.from.to_string(), plan.to.to_string());
-            journal.append(Record::PushStarted { service: service.clone(), from, to })?;
+            journal.append(Record::PushStarted { service: (*service).clone(), from, to })?;
         }
-        let pushed = tokio::select! {
-            biased;
-            () = self.context.stop.requested() => None,
-            pushed = self.pushed(service, plan) => Some(pushed?),
-        };
-        let Some(push) = pushed else {
-            let by = self.context.stop.by();
-            journal.append(Record::Interrupted { by: by.clone() })?;
-            return Err(Failure::new(Kind::Cancelled, format!("the push to {} was stopped ({by})", plan.to))
-                .why("no tag has moved; what has arrived is not sent again by the next run"));
-        };
+        let push = self.unless_stopped(journal, self.sent(waiting)).await?;
         let image = push.image.clone();
-        journal.append(Record::Pushed { service: service.clone(), push })?;
+        journal.append(Record::Pushed { service: (*service).clone(), push })?;
         Ok(image)
     }
 
-    async fn pushed(&self, service: &ServiceName, plan: &PushPlan) -> Result<PushRecord> {
-        let absent = if self.plan.auth.registries.create { Absent::Make } else { Absent::Refuse };
-        let mut to = self.registries.open(&plan.to, Purpose::Push).when_absent(absent);
-        if let Source::Registry(from) = &plan.from
-            && from.repository.host() == plan.to.host()
-        {
-            to = to.mounting(&from.repository);
-        }
-        let stands = self.stands(service).await?;
-        let opened = self.open(plan, &to, &stands).await?;
-        opened.must_run_on(&stands, plan)?;
-        let origin = origin_record(&opened.origin);
-        Ok(PushRecord { origin, ..self.sent(service, plan, &to, &opened).await? })
+    /// Whoever is asked to stop leaves what has arrived, and no tag that moved.
+    async fn unless_stopped<T>(&self, journal: &mut Journal, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let done = tokio::select! {
+            biased;
+            () = self.context.stop.requested() => None,
+            done = work => Some(done),
+        };
+        let Some(done) = done else {
+            let by = self.context.stop.by();
+            journal.append(Record::Interrupted { by: by.clone() })?;
+            return Err(Failure::new(Kind::Cancelled, format!("the run was stopped ({by}) before its images were where they belong"))
+                .why("no tag has moved; what has arrived is not sent again by the next run"));
+        };
+        done
     }
 
     /// Sends what was opened, in the way it goes.
-    async fn sent(&self, service: &ServiceName, plan: &PushPlan, to: &Repository, opened: &Opened) -> Result<PushRecord> {
+    async fn sent(&self, waiting: &Awaiting<'_>) -> Result<PushRecord> {
+        let Awaiting { service, plan, to, opened } = waiting;
+        let origin = origin_record(&opened.origin);
         let moving = match plan.moving {
             MoveTags::Pushed => Moving::Now,
             MoveTags::Live if self.plan.skip.deploy => Moving::Now,
             MoveTags::Live => Moving::Report,
         };
-        let (clock, progress) = (&self.context.clock, progress::lines(service, self.context.clock.clone()));
+        let (clock, watch) = (&self.context.clock, Watch::of(self.context, service));
+        let progress = watch.progress();
         let began = clock.now();
         let Arrived { image, sent, tags } = match &opened.way {
             // Promoted within its repository: tags, and nothing else.
             Way::Read(content) if content.lies_at() == Some(plan.to.to_string().as_str()) => {
                 content.unchanged().await?;
                 let (digest, tags) = image_tags::promote(to, opened.root().await?.as_str(), &plan.tags, moving).await?;
-                tags.iter().for_each(|tagged| progress(push::progress::Event::Tag(tagged.clone())));
+                tags.iter().for_each(|tagged| progress(Happened::Tag(tagged.clone())));
                 let image = PinnedImage { repository: plan.to.to_string(), tag: plan.tags.first().cloned(), digest };
                 Arrived { image, sent: 0, tags }
             }
             Way::Read(content) => {
-                let pushed = push::push(Push { content: &**content, to, tags: &plan.tags, moving, progress }).await?;
-                return Ok(told(&pushed, to));
+                let pushed = self.pushed(waiting, &**content, moving, progress).await?;
+                return Ok(PushRecord { origin, took: clock.now().since(began), ..pushed });
             }
             Way::Delivered(delivery) => {
                 let login = self.registries.login(&plan.to).await?;
                 let order = Order { delivery, to, login, tags: &plan.tags, moving, progress };
-                order.carry_out(&progress::advances(service, clock.clone())).await?
+                order.carry_out(&watch.advances()).await?
             }
         };
         let tags = tags.iter().map(tag_record).collect();
         let (requests, took) = (to.requests(), clock.now().since(began));
-        Ok(PushRecord { image, sent, skipped: 0, requests, took, tags, origin: OriginRecord::default() })
+        Ok(PushRecord { image, sent, skipped: 0, requests, took, tags, referrers: None, origin })
     }
+
+    /// Pushes what we read ourselves. What refers to it is there before a tag moves to it.
+    async fn pushed(&self, waiting: &Awaiting<'_>, content: &dyn Content, moving: Moving, progress: Progress) -> Result<PushRecord> {
+        let Awaiting { plan, to, .. } = waiting;
+        let first = if plan.referrers { Moving::Report } else { moving };
+        let mut pushed = push::push(Push { content, to, tags: &plan.tags, moving: first, progress: progress.clone() }).await?;
+        if !plan.referrers {
+            return Ok(outcome(&pushed, to));
+        }
+        let along = referrers::copy(content, to, &pushed, &progress).await?.len();
+        for tagged in pushed.tags.iter_mut().filter(|_| moving == Moving::Now) {
+            if let Fate::ToMove { from } = &tagged.fate {
+                tagged.fate = image_tags::move_tag(to, &tagged.tag, Some(from), &pushed.image.digest).await?;
+                progress(Happened::Tag(tagged.clone()));
+            }
+        }
+        Ok(PushRecord { referrers: Some(along), requests: to.requests(), ..outcome(&pushed, to) })
+    }
+}
+
+/// Says in the journal what went wrong with the image of `service`.
+fn told<T>(journal: &mut Journal, service: &ServiceName, done: Result<T>) -> Result<T> {
+    if let Err(failure) = &done {
+        journal.append(Record::Service { name: service.clone(), event: Event::Failed { failure: failure.clone() } })?;
+    }
+    done
 }
 
 fn origin_record(origin: &Origin) -> OriginRecord {
@@ -195,7 +203,7 @@ fn origin_record(origin: &Origin) -> OriginRecord {
 }
 
 /// What came of a push, as the journal and the report tell it.
-fn told(pushed: &Pushed, to: &Repository) -> PushRecord {
+fn outcome(pushed: &Pushed, to: &Repository) -> PushRecord {
     PushRecord {
         image: PinnedImage { repository: to.name().to_string(), ..pushed.image.clone() },
         sent: pushed.sent,
@@ -203,6 +211,7 @@ fn told(pushed: &Pushed, to: &Repository) -> PushRecord {
         requests: pushed.requests,
         took: pushed.took,
         tags: pushed.tags.iter().map(tag_record).collect(),
+        referrers: None,
         origin: OriginRecord::default(),
     }
 }

@@ -1,26 +1,25 @@
 //! Where the image of a push lies: opens it there, and asks it what it runs on and where it comes from. What the service runs now tells
-//! which layers need not come out of the daemon again, and on which machines the image must run.
+//! which layers need not come out of the daemon again.
 
 use std::collections::HashMap;
 
 use crate::config::plan::PushPlan;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::http::docker::Engine;
 use crate::image::configuration::Origin;
 use crate::image::content::{Content, Descriptor, Part, Platform};
-use crate::image::platform::listed;
-use crate::image::reference::{Reference, Source};
+use crate::image::reference::Source;
 use crate::image::registry::Repository;
 use crate::image::registry::source::RegistryImage;
 use crate::image::source::archive::Archived;
 use crate::image::source::daemon::delivery::Delivery;
 use crate::image::source::daemon::{self, Held};
 use crate::image::source::{Compression, Packing, Wanted, archive, known, layout};
-use crate::mode::members;
 use crate::runner::workspace::Workspace;
-use crate::values::{Digest, ServiceName};
+use crate::values::Digest;
 
 use super::Stage;
+use super::stands::Stands;
 
 /// An image that can be pushed.
 pub(super) struct Opened {
@@ -38,31 +37,11 @@ pub(super) enum Way {
     Delivered(Box<Delivery>),
 }
 
-/// What stands where the image will run.
-#[derive(Default)]
-pub(super) struct Stands {
-    image: Option<Reference>,
-    runs_on: Option<Platform>,
-}
-
 impl Stage<'_> {
-    /// What `service` runs now, which is only looked at here; an image that is deployed nowhere runs nowhere.
-    pub(super) async fn stands(&self, service: &ServiceName) -> Result<Stands> {
-        let Some(plan) = self.plan.services.iter().find(|plan| plan.name == *service) else { return Ok(Stands::default()) };
-        match members::target(self.context, plan, self.sessions)?.snapshot().await {
-            Ok(captured) => Ok(Stands {
-                image: captured.image.and_then(|image| Reference::parse(&image).ok()),
-                runs_on: captured.runs_on.and_then(|text| Platform::parse(text).ok()),
-            }),
-            Err(failure) if failure.kind == Kind::Transient => Ok(Stands::default()),
-            Err(failure) => Err(failure),
-        }
-    }
-
     /// The image `plan` is about, on its way to `to`.
     pub(super) async fn open(&self, plan: &PushPlan, to: &Repository, stands: &Stands) -> Result<Opened> {
         let workspace = Workspace::of(&self.context.env);
-        let wanted = |tag: Option<&String>| Wanted { tag: tag.cloned(), platform: plan.platform.clone() };
+        let wanted = |tag: Option<&String>| Wanted { tag: tag.cloned(), platform: plan.platform.clone(), referrers: plan.referrers };
         match &plan.from {
             Source::Registry(reference) => {
                 let from = self.registries.source(&reference.repository, &plan.to);
@@ -75,6 +54,7 @@ impl Stage<'_> {
                 let (platforms, origin) = (archived.platforms().to_vec(), archived.origin().clone());
                 let content: Box<dyn Content> = match archived {
                     Archived::Whole(image) => image,
+                    Archived::Saved(_) if plan.referrers => return Err(none_refer(plan)),
                     Archived::Saved(saved) => Box::new(saved),
                 };
                 Ok(Opened { way: Way::Read(content), platforms, origin })
@@ -105,18 +85,6 @@ impl Stage<'_> {
 }
 
 impl Opened {
-    /// Refuses an image that cannot run where it is to.
-    pub(super) fn must_run_on(&self, stands: &Stands, plan: &PushPlan) -> Result<()> {
-        let Some(machine) = &stands.runs_on else { return Ok(()) };
-        if self.platforms.is_empty() || self.platforms.iter().any(|platform| platform.suits(machine)) {
-            return Ok(());
-        }
-        Err(Failure::config(format!("{} does not run on {machine}", plan.from))
-            .why(format!("it is an image for {}, and the service's machines are {machine}", listed(&self.platforms)))
-            .fix(format!("build it for them: docker buildx build --platform {machine}"))
-            .fix("or change the processor where the service is defined (ECS: runtimePlatform of the task definition)"))
-    }
-
     /// The digest it will have, where that is known without sending it: its last manifest is its root.
     pub(super) async fn root(&self) -> Result<Digest> {
         let content = match &self.way {
@@ -133,6 +101,13 @@ impl Opened {
         }
         root.ok_or_else(|| Failure::config("the image has no manifest"))
     }
+}
+
+/// Asked for is what the source cannot hold.
+fn none_refer(plan: &PushPlan) -> Failure {
+    Failure::config(format!("referrers is set, and {} holds nothing that refers to its image", plan.from))
+        .why("it is as docker save writes it: an image, and nothing about it")
+        .fix("remove referrers, or push from a registry or from a layout that has them")
 }
 
 /// The layers that lie at the destination already, of the image that serves or else of one with the same tag.

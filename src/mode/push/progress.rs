@@ -1,79 +1,102 @@
-//! A push as lines of a log: how far it is every few seconds, and what it came to.
+//! A push as a person wants to see it: bars redrawn in place at a terminal, a line every few seconds in a log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
-use crate::engine::narrate::size;
 use crate::image::push::progress::{Event, Progress};
-use crate::image::push::tags::Fate;
 use crate::image::source::daemon::delivery::Advance;
+use crate::mode::context::Context;
+use crate::runner::log::Log;
 use crate::values::ServiceName;
 
-/// How often it is told how far it is.
-const EVERY: Duration = Duration::from_secs(5);
+use super::bars::rows;
+use super::far::Far;
 
-/// Lines for a push that the daemon does.
-pub(super) fn advances(service: &ServiceName, clock: Clock) -> impl Fn(Advance) + Send + Sync + use<> {
-    let (service, told) = (service.clone(), Mutex::new(None::<Timestamp>));
-    move |advance| {
-        let (now, mut told) = (clock.now(), told.lock().unwrap_or_else(PoisonError::into_inner));
-        if told.is_none_or(|told| now.since(told) >= EVERY) {
-            *told = Some(now);
-            tracing::info!(service = %service, "the daemon pushes: {} of {} sent", size(advance.sent), size(advance.total));
+/// How often a log is told how far it is, and a terminal.
+const EVERY: Duration = Duration::from_secs(5);
+const AT_A_TERMINAL: Duration = Duration::from_millis(100);
+
+/// Watches one push until it is dropped; then nothing of it stays on the screen.
+pub(super) struct Watch(Arc<Watching>);
+
+struct Watching {
+    service: ServiceName,
+    clock: Clock,
+    log: Log,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    far: Far,
+    told: Option<Timestamp>,
+    over: bool,
+}
+
+impl Watch {
+    pub(super) fn of(context: &Context, service: &ServiceName) -> Self {
+        Self(Arc::new(Watching {
+            service: service.clone(),
+            clock: context.clock.clone(),
+            log: context.log.clone(),
+            seen: Mutex::default(),
+        }))
+    }
+
+    /// For a push that we do.
+    pub(super) fn progress(&self) -> Progress {
+        let watching = self.0.clone();
+        Arc::new(move |event| watching.happened(event))
+    }
+
+    /// For one that the daemon does.
+    pub(super) fn advances(&self) -> impl Fn(Advance) + Send + Sync + use<> {
+        let watching = self.0.clone();
+        move |advance| {
+            let (mut seen, now) = (watching.seen(), watching.clock.now());
+            seen.far.advanced(advance.sent, advance.total, now);
+            watching.tell(&mut seen, now);
         }
     }
 }
 
-#[derive(Default)]
-struct Far {
-    whole: u64,
-    sent: u64,
-    there: u64,
-    sizes: std::collections::HashMap<String, u64>,
-    told: Option<Timestamp>,
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut seen = self.0.seen();
+        seen.over = true;
+        self.0.log.show(&[]);
+    }
 }
 
-/// Lines for the log.
-pub(super) fn lines(service: &ServiceName, clock: Clock) -> Progress {
-    let (service, far) = (service.clone(), Arc::new(Mutex::new(Far::default())));
-    Arc::new(move |event| {
-        let mut far = far.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = far.line(event, clock.now()) {
-            tracing::info!(service = %service, "{line}");
+impl Watching {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn happened(&self, event: Event) {
+        let (mut seen, now, sends) = (self.seen(), self.clock.now(), matches!(event, Event::Sent { .. }));
+        if let Some(line) = seen.far.happened(event, now) {
+            tracing::info!(service = %self.service, "{line}");
         }
-    })
-}
+        if sends {
+            self.tell(&mut seen, now);
+        }
+    }
 
-impl Far {
-    fn line(&mut self, event: Event, now: Timestamp) -> Option<String> {
-        match event {
-            Event::Named { blob, size } => {
-                self.whole += size;
-                self.sizes.insert(blob.as_str().to_owned(), size);
-                None
-            }
-            Event::There { blob } => {
-                self.there += self.sizes.get(blob.as_str()).copied().unwrap_or_default();
-                None
-            }
-            Event::Sent { bytes, .. } => {
-                self.sent += bytes;
-                let due = self.told.is_none_or(|told| now.since(told) >= EVERY);
-                due.then(|| {
-                    let first = self.told.replace(now).is_none();
-                    (!first)
-                        .then(|| format!("pushing: {} sent, {} were there, {} in all", size(self.sent), size(self.there), size(self.whole)))
-                })?
-            }
-            Event::Again { blob, why } => Some(format!("sending the layer {} again: {why}", blob.short())),
-            Event::Arrived { .. } | Event::Manifest { .. } => None,
-            Event::Tag(tagged) => Some(match tagged.fate {
-                Fate::Written => format!("the tag {} is written", tagged.tag),
-                Fate::Same => format!("the tag {} means it already", tagged.tag),
-                Fate::Moved { .. } => format!("the tag {} has moved to it", tagged.tag),
-                Fate::ToMove { .. } => format!("the tag {} moves once the release is live", tagged.tag),
-            }),
+    fn tell(&self, seen: &mut Seen, now: Timestamp) {
+        let columns = self.log.columns();
+        let every = if columns.is_some() { AT_A_TERMINAL } else { EVERY };
+        // A log hears nothing of a push that is over before there is anything to say.
+        let first = seen.told.is_none() && columns.is_some();
+        let told = *seen.told.get_or_insert(now);
+        if seen.over || !first && now.since(told) < every {
+            return;
+        }
+        seen.told = Some(now);
+        match columns {
+            Some(columns) => self.log.show(&rows(&seen.far.picture(&self.service.0, now), columns)),
+            None => tracing::info!(service = %self.service, "{}", seen.far.line(now)),
         }
     }
 }

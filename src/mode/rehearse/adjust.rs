@@ -40,7 +40,7 @@ fn service(service: &mut ServicePlan) -> Vec<String> {
         notes.push(format!("nothing is pushed: {} to {} was not rehearsed", push.from, push.to));
         service.image = made_up(&push.to, push.tags.first());
     }
-    if let Some(ImageSource::Tagged { repository, tag }) = &service.image
+    if let Some(ImageSource::Tagged { repository, tag, .. }) = &service.image
         && ecr::Repository::parse(&repository.to_string()).is_none()
     {
         notes.push(format!("no registry is asked: what {repository}:{tag} means was not rehearsed"));

@@ -10,6 +10,7 @@ use crate::failure::Result;
 use crate::health::{HealthAt, HealthSettings, StatusSet, VersionAt, VersionIs};
 use crate::simulator::Simulator;
 use crate::simulator::seed::{Answers, RequestReply, ServiceSeed};
+use crate::target::ecs::snapshot::runs_on;
 
 use super::faults::Faults;
 
@@ -29,10 +30,11 @@ pub(super) fn seed(simulator: &Simulator, plan: &Plan, faults: &Faults) -> Resul
     for service in &plan.services {
         world.add_service(&service_seed(service))?;
         world.set_fault(&service.service, faults.of(&service.name));
-        if let Some(ImageSource::Tagged { repository, tag }) = &service.image
+        if let Some(ImageSource::Tagged { repository, tag, .. }) = &service.image
             && let Some(place) = Repository::parse(&repository.to_string())
         {
-            world.add_image(&place.region, &place.name, tag);
+            let platform = service.definition.as_ref().and_then(runs_on).unwrap_or("linux/amd64");
+            world.add_image_for(platform, &place.region, &place.name, tag);
         }
         if let Some(ImageSource::Pushed(push)) = &service.image
             && let Some((repository, tag)) = copied(service, push)

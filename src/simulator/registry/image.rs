@@ -86,12 +86,13 @@ pub(crate) fn contents(media_type: &str, bytes: &[u8]) -> Result<Contents, Strin
     }
 }
 
-/// A small image for `linux/amd64` that differs from every other by `label`, and its blobs by digest.
-pub(crate) fn small(label: &str, now: Timestamp) -> (String, Image, Vec<(String, Bytes)>) {
+/// A small image for `platform` that differs from every other by `label`, and its blobs by digest.
+pub(crate) fn small(label: &str, platform: &str, now: Timestamp) -> (String, Image, Vec<(String, Bytes)>) {
     // An archive of nothing.
     let layer = Bytes::from_static(&[0; 1024]);
+    let (os, architecture) = platform.split_once('/').unwrap_or_default();
     let config = json!({
-        "architecture": "amd64", "os": "linux",
+        "architecture": architecture, "os": os,
         "config": { "Labels": { "touchdown.simulator": label } },
         "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
     });

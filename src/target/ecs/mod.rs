@@ -17,7 +17,7 @@ mod release;
 mod revision;
 mod settings;
 mod shown;
-mod snapshot;
+pub(crate) mod snapshot;
 mod tasks;
 mod verdict;
 mod watch;

@@ -133,7 +133,7 @@ struct Runs {
 
 /// What a task definition's containers run on: Fargate's default is Intel, a cluster's own machines may be anything.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RuntimePlatform.html> (2026-11)
-fn runs_on(definition: &Value) -> Option<&'static str> {
+pub(crate) fn runs_on(definition: &Value) -> Option<&'static str> {
     let platform = &definition["runtimePlatform"];
     let windows = text(platform, "operatingSystemFamily").starts_with("WINDOWS");
     let mut kinds = list(definition, "requiresCompatibilities").peekable();

@@ -278,6 +278,8 @@ async fn what_refers_to_an_image_is_copied_with_it_whether_the_registry_keeps_li
     use serde_json::json;
     use touchdown::image::push::progress::silent;
     use touchdown::image::push::referrers::copy;
+    use touchdown::image::reference::Reference;
+    use touchdown::image::registry::source::RegistryImage;
     for (from_keeps, to_keeps) in [(true, true), (true, false), (false, true), (false, false)] {
         let (one, other) = (
             Fake::start(Manners { keeps_referrers: from_keeps, ..Manners::default() }).await,
@@ -301,7 +303,9 @@ async fn what_refers_to_an_image_is_copied_with_it_whether_the_registry_keeps_li
         pushed(&legacy, &from, &[&tag]).await.unwrap();
 
         let done = arrives(&image, &to, &other).await;
-        let copied = copy(&from, &to, &done, &silent()).await.unwrap();
+        let reference = Reference { repository: from.name().clone(), tag: None, digest: Some(image.digest()) };
+        let source = RegistryImage::look(from.clone(), &reference, None).await.unwrap();
+        let copied = copy(&source, &to, &done, &silent()).await.unwrap();
         assert_eq!(copied.len(), 2, "{from_keeps} {to_keeps}");
         assert!(other.has_manifest("web", signature.digest().as_str()));
         assert_eq!(other.tag("web", &tag).as_deref(), Some(legacy.digest().as_str()));

@@ -190,7 +190,7 @@ async fn an_engine_s_own_layout_around_plain_layers_is_packed_and_one_around_com
 #[tokio::test]
 async fn a_saved_image_tells_its_platform_and_origin_before_anything_is_packed() {
     let bytes = build::archive(&build::saved("linux/arm64/v8", &layers()));
-    let wanted = |text: &str| Wanted { tag: None, platform: Some(Platform::parse(text).unwrap()) };
+    let wanted = |text: &str| Wanted { tag: None, platform: Some(Platform::parse(text).unwrap()), ..Wanted::default() };
     let (folder, opened) = open(&bytes, &wanted("linux/arm64"), Compression::Gzip).await.unwrap();
     assert_eq!((opened.platforms()[0].to_string().as_str(), opened.origin().revision.as_deref()), ("linux/arm64/v8", Some("abc123")));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

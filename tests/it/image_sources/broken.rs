@@ -228,7 +228,8 @@ async fn an_index_whose_platforms_are_not_all_there_says_how_to_take_one() {
     made.name(index, None);
     let failure = of_archive(&made.tar()).await;
     assert!(failure.to_string().contains("this is linux/arm64") && failure.to_string().contains("choose one with platform"), "{failure}");
-    let wanted = Wanted { tag: None, platform: Some(touchdown::image::content::Platform::parse("linux/amd64").unwrap()) };
+    let wanted =
+        Wanted { tag: None, platform: Some(touchdown::image::content::Platform::parse("linux/amd64").unwrap()), ..Wanted::default() };
     assert!(open(&made.tar(), &wanted, Compression::Gzip).await.is_ok());
 }
 

@@ -231,7 +231,7 @@ fn with_index() -> World {
 
 async fn delivery(stand_in: &StandIn, platform: Option<&str>) -> Result<Delivery, Failure> {
     let folder = tempfile::tempdir().unwrap();
-    let wanted = Wanted { tag: None, platform: platform.map(|text| Platform::parse(text).unwrap()) };
+    let wanted = Wanted { tag: None, platform: platform.map(|text| Platform::parse(text).unwrap()), ..Wanted::default() };
     match daemon::open(&stand_in.engine(), &kept("docker://web:ci"), &wanted, &packing(folder.path())).await? {
         Held::Containerd(delivery) => Ok(*delivery),
         Held::Legacy(_) => panic!("the store is the containerd one"),
@@ -407,8 +407,10 @@ async fn an_image_of_the_containerd_store_tells_its_platforms_and_its_origin() {
 async fn an_image_or_a_daemon_that_is_not_there_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let open = |engine, name: &'static str, platform: Option<&'static str>| {
-        let (packing, wanted) =
-            (packing(folder.path()), Wanted { tag: None, platform: platform.map(|text| Platform::parse(text).unwrap()) });
+        let (packing, wanted) = (
+            packing(folder.path()),
+            Wanted { tag: None, platform: platform.map(|text| Platform::parse(text).unwrap()), ..Wanted::default() },
+        );
         async move { daemon::open(&engine, &kept(name), &wanted, &packing).await.err().unwrap() }
     };
     let stand_in = StandIn::start(with_legacy(&layers()));

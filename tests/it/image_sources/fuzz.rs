@@ -160,7 +160,7 @@ proptest! {
             changes.iter().for_each(|change| change.apply(&mut bytes));
             std::fs::write(file, bytes).unwrap();
         }
-        let wanted = Wanted { tag: None, platform: asked.map(|text| Platform::parse(text).unwrap()) };
+        let wanted = Wanted { tag: None, platform: asked.map(|text| Platform::parse(text).unwrap()), ..Wanted::default() };
         let ended = runtime().block_on(async { read(&layout::open(folder.path(), &wanted).await?).await });
         if let Err(failure) = ended {
             prop_assert!(failure.to_string().len() < 3000, "{}", failure);

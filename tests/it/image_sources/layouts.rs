@@ -18,11 +18,11 @@ async fn open(made: &Layout, wanted: &Wanted) -> Result<(tempfile::TempDir, Imag
 }
 
 fn for_platform(text: &str) -> Wanted {
-    Wanted { tag: None, platform: Some(Platform::parse(text).unwrap()) }
+    Wanted { tag: None, platform: Some(Platform::parse(text).unwrap()), ..Wanted::default() }
 }
 
 fn tagged(tag: &str) -> Wanted {
-    Wanted { tag: Some(tag.to_owned()), platform: None }
+    Wanted { tag: Some(tag.to_owned()), platform: None, ..Wanted::default() }
 }
 
 /// An image for two platforms, each with its attestation, as BuildKit makes it.

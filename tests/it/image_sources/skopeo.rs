@@ -42,7 +42,7 @@ async fn layouts_and_archives_that_skopeo_writes_are_read() {
     let (made, digest) = made(folder.path());
     let from = format!("oci:{}:ci", at("made"));
     skopeo(&program, &["copy", "--preserve-digests", &from, &format!("oci:{}:v1", at("layout"))]);
-    let wanted = Wanted { tag: Some("v1".to_owned()), platform: None };
+    let wanted = Wanted { tag: Some("v1".to_owned()), platform: None, ..Wanted::default() };
     let image = layout::open(&folder.path().join("layout"), &wanted).await.unwrap();
     assert_eq!(read(&image).await.unwrap().contents, made.blobs);
 

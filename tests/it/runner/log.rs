@@ -248,3 +248,27 @@ proptest! {
         prop_assert!(!printed.text().contains(secret.trim()), "{}", printed.text());
     }
 }
+
+#[test]
+fn rows_at_a_terminal_stay_beneath_the_lines_and_hold_nothing_foreign_or_secret() {
+    let printed = Printed::default();
+    let log = Log::at_a_terminal(Box::new(printed.clone()), 60);
+    log.mask(&Secret::new("hunter2-is-long"));
+    assert_eq!(log.columns(), Some(60));
+    log.show(&["one \u{1b}[31mred".to_owned(), "two\nthree hunter2-is-long".to_owned()]);
+    log.line("a line");
+    log.show(&[]);
+    log.line("the last");
+    let rows = "\u{1b}[?7lone red\ntwo three ***\n\u{1b}[?7h";
+    assert_eq!(printed.text(), format!("{rows}\u{1b}[2A\r\u{1b}[Ja line\n{rows}\u{1b}[2A\r\u{1b}[Jthe last\n"));
+}
+
+#[test]
+fn rows_are_shown_in_no_log() {
+    for style in [Style::GitHub, Style::Plain] {
+        let (log, printed) = Printed::log(style);
+        assert_eq!(log.columns(), None);
+        log.show(&["a row".to_owned()]);
+        assert_eq!(printed.text(), "");
+    }
+}
