@@ -14,7 +14,7 @@ const NAME: &str = "touchdown-bench:ci";
 
 /// What it takes, of `docker push`'s time.
 pub fn figures(ground: &Ground) -> Vec<Figure> {
-    let name = "push of 500 MB from Docker's legacy store";
+    let name = "push of 500 MB from Docker's legacy store (compression: zstd)";
     let taken = Loaded::new().and_then(|image| {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..LONG_RUNS {
@@ -60,7 +60,7 @@ impl Loaded {
     }
 
     fn ours(&self, ground: &Ground, port: u16) -> Result<Taken, String> {
-        let step = Runner::of(&ground.binary).env("DOCKER_HOST", &self.host);
+        let step = Runner::of(&ground.binary).env("DOCKER_HOST", &self.host).input("compression", "zstd");
         contender::ours(step, Path::new(MEMORY), &format!("docker://{NAME}"), &place(port))
     }
 
