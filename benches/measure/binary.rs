@@ -53,10 +53,20 @@ pub fn size(binary: &Path) -> Result<f64, String> {
     as_megabytes(usize::try_from(bytes).map_err(|error| error.to_string())?)
 }
 
-/// The binary as the image's layer travels.
-pub fn compressed_size(binary: &Path) -> Result<f64, String> {
-    let output = Command::new("gzip").arg("-c").arg(binary).stderr(Stdio::inherit()).output().map_err(|error| format!("gzip: {error}"))?;
-    if output.status.success() { as_megabytes(output.stdout.len()) } else { Err(format!("gzip: {}", output.status)) }
+/// The binary as the image's layer travels, in zstd.
+pub fn in_zstd(binary: &Path) -> Result<f64, String> {
+    compressed_by("zstd", &["-19", "-c", "-q"], binary)
+}
+
+/// The same in gzip.
+pub fn in_gzip(binary: &Path) -> Result<f64, String> {
+    compressed_by("gzip", &["-9", "-c"], binary)
+}
+
+fn compressed_by(program: &str, arguments: &[&str], binary: &Path) -> Result<f64, String> {
+    let mut command = Command::new(program);
+    let output = command.args(arguments).arg(binary).stderr(Stdio::inherit()).output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() { as_megabytes(output.stdout.len()) } else { Err(format!("{program}: {}", output.status)) }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes far below 2^52")]

@@ -80,7 +80,7 @@ part_static() {
 }
 
 part_servers() {
-  debian dockerd=docker.io docker-registry=docker-registry skopeo=skopeo sshd=openssh-server busybox=busybox-static unshare=util-linux || true
+  debian dockerd=docker.io docker-registry=docker-registry skopeo=skopeo zstd=zstd sshd=openssh-server busybox=busybox-static unshare=util-linux || true
   if has docker-registry; then ready registry "$(command -v docker-registry)"; else absent registry "the Debian package docker-registry cannot be installed"; fi
   if has skopeo; then ready skopeo "$(command -v skopeo)"; else absent skopeo "the Debian package skopeo cannot be installed"; fi
   if has busybox; then ready busybox "$(command -v busybox)"; else absent busybox "the Debian package busybox-static cannot be installed"; fi
