@@ -3,6 +3,7 @@
 mod daemons;
 mod disturbed;
 mod elsewhere;
+mod real;
 mod referrers;
 mod suiting;
 mod tags;
