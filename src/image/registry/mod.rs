@@ -4,7 +4,7 @@
 
 pub mod blobs;
 mod calls;
-mod challenge;
+pub mod challenge;
 pub mod keychain;
 pub mod login;
 pub mod manifests;
