@@ -5,6 +5,7 @@
 pub mod blobs;
 mod calls;
 pub mod challenge;
+pub mod google;
 pub mod keychain;
 pub mod login;
 pub mod manifests;
