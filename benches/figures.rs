@@ -5,6 +5,9 @@
 #[path = "../tests/it/action_harness/mod.rs"]
 #[allow(dead_code, reason = "tests use the rest of it")]
 mod action_harness;
+#[path = "../tests/it/image_sources/build.rs"]
+#[allow(dead_code, reason = "tests use the rest of it")]
+mod build;
 #[path = "../tests/it/simulator/client.rs"]
 #[allow(dead_code, reason = "tests use the rest of it")]
 mod client;
@@ -97,10 +100,15 @@ fn main() -> ExitCode {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("tmp lies in target").to_owned();
     let binary: PathBuf = target.join("bench/root/touchdown");
     assert!(binary.is_file(), "{} is missing: `make bench` builds it", binary.display());
-    let own = PROMISES.iter().map(|promise| Row::of(promise, &binary));
-    let taken = own.chain(push::figures().into_iter().map(Row::taken)).inspect(|row| println!("{}", row.line()));
-    let rows: Vec<Row> = taken.collect();
-    let json = serde_json::to_string_pretty(&rows).expect("rows are plain data");
-    std::fs::write(target.join("bench.json"), json + "\n").expect("target can be written");
+    // A word as argument: only the figures whose names hold it, and no file.
+    let word = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = |work: &str| word.as_ref().is_none_or(|word| work.contains(word.as_str()));
+    let own = PROMISES.iter().filter(|promise| wanted(promise.work)).map(|promise| Row::of(promise, &binary));
+    let pushes = push::WORKS.iter().filter(|(work, _)| wanted(work)).flat_map(|(_, figures)| figures(&binary)).map(Row::taken);
+    let rows: Vec<Row> = own.chain(pushes).inspect(|row| println!("{}", row.line())).collect();
+    if word.is_none() {
+        let json = serde_json::to_string_pretty(&rows).expect("rows are plain data");
+        std::fs::write(target.join("bench.json"), json + "\n").expect("target can be written");
+    }
     if rows.iter().all(|row| row.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,23 +1,14 @@
-//! Who runs against whom: the bare sender, our push and skopeo, each in a process of its own, timed from outside.
+//! Who runs against whom: the bare sender, our action and skopeo, each in a process of its own, timed from outside.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Instant;
 
-use touchdown::clock::Clock;
-use touchdown::http::{Endpoints, Fence, Http, Options};
-use touchdown::image::push::progress::silent;
-use touchdown::image::push::{Moving, Push, push};
-use touchdown::image::reference::RepositoryName;
-use touchdown::image::registry::login::{Fixed, Login};
-use touchdown::image::registry::{Entrance, Purpose, Repository};
-use touchdown::runner::log::{Log, Style};
+use super::floor;
+use crate::action_harness::Runner;
 
-use super::{floor, layout::Layout};
-
-/// The first argument of a process that is a contender.
-pub const CHILD: &str = "contender";
+/// The first argument of a process that is the bare sender.
+const CHILD: &str = "bare-sender";
 
 /// What one run took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,57 +19,33 @@ pub struct Taken {
     pub peak: f64,
 }
 
-/// Runs the contender that the arguments name, where they name one.
+/// Is the bare sender, where the arguments say so.
 pub fn is_child() -> bool {
     let arguments: Vec<String> = std::env::args().collect();
     let Some(at) = arguments.iter().position(|argument| argument == CHILD) else { return false };
-    let words: Vec<&str> = arguments[at + 1..].iter().map(String::as_str).collect();
+    let [folder, port, repository, connections] = &arguments[at + 1..] else { panic!("{arguments:?}") };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(8).enable_all().build().unwrap();
-    match words.as_slice() {
-        ["floor", folder, port, repository, connections] => {
-            runtime.block_on(floor::send(Path::new(folder), port.parse().unwrap(), repository, connections.parse().unwrap()));
-            report(0);
-        }
-        ["ours", folder, name, endpoint, certificate] => report(runtime.block_on(ours(folder, name, endpoint, certificate))),
-        _ => panic!("{words:?}"),
-    }
+    runtime.block_on(floor::send(Path::new(folder), port.parse().unwrap(), repository, connections.parse().unwrap()));
     true
 }
 
-async fn ours(folder: &str, name: &str, endpoint: &str, certificate: &str) -> u64 {
-    let name = RepositoryName::parse(name).unwrap();
-    let endpoints =
-        if endpoint.is_empty() { Endpoints::default() } else { Endpoints([(Endpoints::key(name.host()), endpoint.to_owned())].into()) };
-    let environment = [("SSL_CERT_FILE".to_owned(), certificate.to_owned())].into();
-    let http = Http::new(Options { clock: Clock::real(), endpoints, fence: Fence(None), environment }).unwrap();
-    let log = Log::new(Box::new(std::io::sink()), Style::Plain);
-    let to = Repository::new(name, Purpose::Push, Entrance { http, log, supplier: Arc::new(Fixed(Login::Anonymous)) });
-    let layout = Layout::open(Path::new(folder));
-    let tags = ["v1".to_owned()];
-    let push = push(Push { content: &layout, to: &to, tags: &tags, moving: Moving::Now, progress: silent() });
-    push.await.unwrap_or_else(|failure| panic!("{failure}")).requests
+/// Runs the bare sender.
+pub fn floor(folder: &Path, port: u16, repository: &str, connections: usize) -> Result<Taken, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let numbers = (port.to_string(), connections.to_string());
+    timed(&program, &[CHILD, &folder.display().to_string(), &numbers.0, repository, &numbers.1])
 }
 
-/// Requests, and the most memory that was resident, in kB.
-fn report(requests: u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
-    println!("{requests} {peak}");
-}
-
-/// Runs the contender `words` in a process of its own.
-pub fn child(words: &[&str]) -> Result<Taken, String> {
-    let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
-    command.arg(CHILD).args(words).stderr(Stdio::inherit());
-    let began = Instant::now();
-    let output = command.output().map_err(|error| error.to_string())?;
-    let seconds = began.elapsed().as_secs_f64();
-    if !output.status.success() {
-        return Err(format!("{}: {}", words[0], output.status));
+/// Runs the action as a workflow's step that only pushes: `image`, which is named from `workspace`, to `repository`.
+pub fn ours(step: Runner, workspace: &Path, image: &str, repository: &str) -> Result<Taken, String> {
+    let step = step.env("GITHUB_WORKSPACE", &workspace.display().to_string()).input("image", image).input("push-to", repository);
+    let ran = step.input("tags", "v1").input("skip-deploy", "true").main();
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    let before = |word: &str| told.split(word).next().and_then(|before| before.rsplit([' ', '(']).next()?.parse().ok());
+    match (ran.code, before(" requests")) {
+        (Some(0), Some(requests)) => Ok(Taken { seconds: ran.took.as_secs_f64(), requests, peak: ran.peak_memory as f64 / 1_000_000.0 }),
+        _ => Err(format!("our push to {repository} failed: {told}")),
     }
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut numbers = told.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
-    Ok(Taken { seconds, requests: numbers.next().unwrap_or_default(), peak: numbers.next().unwrap_or_default() / 1000.0 })
 }
 
 /// Where a program is.
@@ -89,7 +56,7 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
 /// Runs skopeo.
 pub fn skopeo(folder: &Path, port: u16, repository: &str) -> Result<Taken, String> {
     let (from, to) = (format!("oci:{}:v1", folder.display()), format!("docker://127.0.0.1:{port}/{repository}:v1"));
-    timed("skopeo", &["--insecure-policy", "copy", "--quiet", "--all", "--dest-tls-verify=false", &from, &to])
+    timed(Path::new("skopeo"), &["--insecure-policy", "copy", "--quiet", "--all", "--dest-tls-verify=false", &from, &to])
 }
 
 /// Another tool, where it is on PATH: its name, and its arguments with `LAYOUT` and `REGISTRY` to be put in.
@@ -120,16 +87,17 @@ impl Peer {
             text.replace("REGISTRY", &format!("127.0.0.1:{port}"))
         };
         let arguments: Vec<String> = self.arguments.iter().map(filled).collect();
-        timed(self.name, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        timed(Path::new(self.name), &arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 }
 
-fn timed(program: &str, arguments: &[&str]) -> Result<Taken, String> {
+pub fn timed(program: &Path, arguments: &[&str]) -> Result<Taken, String> {
+    let name = program.display();
     let began = Instant::now();
-    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
     let seconds = began.elapsed().as_secs_f64();
     if !output.status.success() {
-        return Err(format!("{program}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
+        return Err(format!("{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
     Ok(Taken { seconds, ..Taken::default() })
 }

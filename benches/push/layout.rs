@@ -1,21 +1,14 @@
-//! An OCI layout made of noise, and its reading as a content: files in memory, in pieces as the product reads them.
+//! An OCI layout made of noise, and what is in it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
-use tokio_util::io::ReaderStream;
-use touchdown::failure::{Failure, Kind, Result};
-use touchdown::image::content::{Body, Content, Descriptor, Part};
+use touchdown::image::content::{Descriptor, Part};
 use touchdown::image::hashing::digest_of;
 use touchdown::image::manifest::{INDEXES, MANIFESTS, read};
 use touchdown::values::Digest;
-
-const PIECE: usize = 256 * 1024;
 
 /// A layout in a folder, with one image tagged `v1`.
 pub struct Layout {
@@ -95,25 +88,5 @@ impl Layout {
 
     pub fn path(&self, digest: &Digest) -> PathBuf {
         file(&self.folder, digest)
-    }
-}
-
-impl Content for Layout {
-    fn parts(&self) -> BoxStream<'_, Result<Part>> {
-        stream::iter(self.parts.iter().cloned().map(Ok)).boxed()
-    }
-
-    fn open(&self, blob: &Descriptor) -> BoxFuture<'_, Result<Body>> {
-        let path = self.path(&blob.digest);
-        async move {
-            let unread = |error: std::io::Error| Failure::new(Kind::Missing, error.to_string());
-            let file = tokio::fs::File::open(&path).await.map_err(unread)?;
-            Ok(ReaderStream::with_capacity(file, PIECE).map(move |piece| piece.map_err(unread)).boxed())
-        }
-        .boxed()
-    }
-
-    fn lies_at(&self) -> Option<&str> {
-        None
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod contender;
 mod delay;
+mod engine;
 mod floor;
 mod layout;
 
@@ -13,6 +14,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use contender::{Peer, Taken};
 use delay::Delay;
 
+use touchdown::http::Endpoints;
+
+use crate::action_harness::Runner;
 use crate::debian::{Debian, Guard, pem};
 
 /// Runs of each contender; of those that take seconds.
@@ -23,6 +27,8 @@ const CONNECTIONS: [usize; 3] = [8, 16, 32];
 const TRIES: usize = 3;
 const MEMORY: &str = "/dev/shm";
 const REPOSITORY: &str = "bench/image";
+/// The layout is the workspace itself.
+const IMAGE: &str = "oci:.:v1";
 /// Of a registry that speaks TLS.
 const NAMED: &str = "registry.test";
 const MB: usize = 1_000_000;
@@ -52,77 +58,101 @@ const INDEX: Work =
 const ONE: Work =
     Work { name: "one layer of 1 GB", platforms: 1, layers: &[1000 * MB], of_floor: 0.0, of_skopeo: 0.0, of_best_other: 1.05 };
 
-/// Takes every figure.
-pub fn figures() -> Vec<Figure> {
-    match Ground::prepare() {
-        Ok(ground) => {
-            let mut peak = Ok(0.0_f64);
-            let mut figures: Vec<Figure> = [FEW, MANY, INDEX].iter().flat_map(|work| against_others(&ground, work, &mut peak)).collect();
-            figures.extend(one_layer(&ground, &mut peak));
-            figures.extend(disturbed_and_guarded(&ground, &mut peak));
-            figures.push(Figure { work: "most memory a push took".to_owned(), unit: "MB", limit: 25.0, figure: peak });
-            figures
-        }
+/// Takes the figures of a binary.
+type Taking = fn(&Path) -> Vec<Figure>;
+
+/// What is pushed, by name, and how its figures are taken from the binary.
+pub const WORKS: &[(&str, Taking)] = &[
+    ("push of 5 x 20 MB", |binary| on_ground(binary, |ground| against_others(ground, &FEW))),
+    ("push of 30 x 5 MB", |binary| on_ground(binary, |ground| against_others(ground, &MANY))),
+    ("push of an index", |binary| on_ground(binary, |ground| against_others(ground, &INDEX))),
+    ("push of 1 GB", |binary| on_ground(binary, one_layer)),
+    ("push over TLS", |binary| on_ground(binary, over_tls)),
+    ("push disturbed", |binary| on_ground(binary, disturbed)),
+    ("push again", |binary| on_ground(binary, again)),
+    ("push from Docker", |binary| on_ground(binary, engine::figures)),
+];
+
+fn on_ground(binary: &Path, figures: impl Fn(&Ground) -> Vec<Figure>) -> Vec<Figure> {
+    match Ground::prepare(binary) {
+        Ok(ground) => figures(&ground),
         Err(why) => vec![Figure { work: "pushes".to_owned(), unit: "", limit: 0.0, figure: Err(why) }],
     }
 }
 
+/// A figure that compares.
+fn ratio(work: String, limit: f64, figure: Result<f64, String>) -> Figure {
+    Figure { work, unit: "x", limit, figure }
+}
+
+/// The most memory that one of the pushes of `work` held.
+fn memory(work: &str, taken: Result<f64, String>) -> Figure {
+    Figure { work: format!("{work}, peak memory"), unit: "MB", limit: 25.0, figure: taken }
+}
+
 /// Our push against the bare sender, skopeo and the others.
-fn against_others(ground: &Ground, work: &Work, peak: &mut Result<f64, String>) -> Vec<Figure> {
+fn against_others(ground: &Ground, work: &Work) -> Vec<Figure> {
     let folder = ground.layout(work);
     let taken = ground.best_connections(folder.path()).and_then(|connections| ground.alternately(folder.path(), connections, RUNS));
-    note(peak, taken.as_ref().map(|taken| taken.peak));
-    let ratio = |of: fn(&Medians) -> f64| taken.as_ref().map(|taken| taken.ours / of(taken)).map_err(Clone::clone);
-    let row = |whose: &str, limit: f64, figure: Result<f64, String>| Figure {
-        work: format!("push of {}, of {whose} time", work.name),
-        unit: "x",
-        limit,
-        figure,
-    };
+    let of = |whose: fn(&Medians) -> f64| taken.as_ref().map(|taken| taken.ours / whose(taken)).map_err(Clone::clone);
+    let name = format!("push of {}", work.name);
     let mut rows = vec![
-        row("the bare sender's", work.of_floor, ratio(|taken| taken.floor)),
-        row("skopeo's", work.of_skopeo, ratio(|taken| taken.skopeo)),
+        ratio(format!("{name}, of the bare sender's time"), work.of_floor, of(|taken| taken.floor)),
+        ratio(format!("{name}, of skopeo's time"), work.of_skopeo, of(|taken| taken.skopeo)),
     ];
     if taken.as_ref().is_ok_and(|taken| taken.best_other.is_some()) {
-        rows.push(row("the best other's", work.of_best_other, ratio(|taken| taken.best_other.unwrap_or(f64::NAN))));
+        rows.push(ratio(format!("{name}, of the best other's time"), work.of_best_other, of(|taken| taken.best_other.unwrap_or(f64::NAN))));
     }
+    rows.push(memory(&name, taken.map(|taken| taken.peak)));
     rows
 }
 
-fn one_layer(ground: &Ground, peak: &mut Result<f64, String>) -> Option<Figure> {
+fn one_layer(ground: &Ground) -> Vec<Figure> {
     let folder = ground.layout(&ONE);
     let taken = ground.alternately(folder.path(), CONNECTIONS[0], LONG_RUNS);
-    note(peak, taken.as_ref().map(|taken| taken.peak));
-    let figure = taken.map(|taken| taken.ours / taken.best_other.map_or(taken.skopeo, |other| other.min(taken.skopeo)));
-    Some(Figure { work: format!("push of {}, of the best other's time", ONE.name), unit: "x", limit: ONE.of_best_other, figure })
+    let name = format!("push of {}", ONE.name);
+    let figure = taken.as_ref().map(|taken| taken.ours / taken.best_other.map_or(taken.skopeo, |other| other.min(taken.skopeo)));
+    let figure = ratio(format!("{name}, of the best other's time"), ONE.of_best_other, figure.map_err(Clone::clone));
+    vec![figure, memory(&name, taken.map(|taken| taken.peak))]
 }
 
-/// The same again, over TLS, and with connections that break.
-fn disturbed_and_guarded(ground: &Ground, peak: &mut Result<f64, String>) -> Vec<Figure> {
+fn over_tls(ground: &Ground) -> Vec<Figure> {
+    let folder = ground.layout(&FEW);
+    let taken = beside_plain(ground, folder.path(), || ground.ours_by_tls(folder.path()));
+    compared("push over TLS where HTTP/2 is offered, of the plain one's time", 1.25, taken)
+}
+
+fn disturbed(ground: &Ground) -> Vec<Figure> {
     let folder = ground.layout(&FEW);
     let bytes: usize = FEW.layers.iter().sum();
-    let thirds: Vec<u64> = [1, 2, 3].map(|quarter| (bytes * quarter / 4) as u64).to_vec();
-    let (mut plain, mut guarded, mut broken) = (Vec::new(), Vec::new(), Vec::new());
+    let quarters: Vec<u64> = [1, 2, 3].map(|quarter| (bytes * quarter / 4) as u64).to_vec();
+    let taken = beside_plain(ground, folder.path(), || ground.ours(folder.path(), &quarters));
+    compared("push with three broken connections, of an undisturbed one's time", 1.5, taken)
+}
+
+fn again(ground: &Ground) -> Vec<Figure> {
+    let folder = ground.layout(&FEW);
+    vec![Figure { work: "second push of the same".to_owned(), unit: "requests", limit: 3.0, figure: ground.again(folder.path()) }]
+}
+
+/// Plain runs and others, alternating.
+fn beside_plain(ground: &Ground, folder: &Path, other: impl Fn() -> Result<Taken, String>) -> Result<(Vec<Taken>, Vec<Taken>), String> {
+    let (mut plain, mut others) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        plain.push(ground.ours(folder.path(), &[]));
-        guarded.push(ground.ours_by_tls(folder.path()));
-        broken.push(ground.ours(folder.path(), &thirds));
+        plain.push(ground.ours(folder, &[])?);
+        others.push(other()?);
     }
-    let [plain, guarded, broken] = [plain, guarded, broken].map(|runs| runs.into_iter().collect::<Result<Vec<Taken>, String>>());
-    for runs in [&guarded, &broken] {
-        note(peak, runs.as_ref().map(|runs| most(runs)));
-    }
-    let of_plain = |runs: Result<Vec<Taken>, String>| Ok(median(&runs?) / median(plain.as_ref().map_err(Clone::clone)?));
-    let row = |work: &str, limit: f64, figure: Result<f64, String>| Figure { work: work.to_owned(), unit: "x", limit, figure };
-    vec![
-        row("push over TLS where HTTP/2 is offered, of the plain one's time", 1.25, of_plain(guarded)),
-        row("push with three broken connections, of an undisturbed one's time", 1.5, of_plain(broken)),
-        Figure { work: "second push of the same".to_owned(), unit: "requests", limit: 3.0, figure: ground.again(folder.path()) },
-    ]
+    Ok((plain, others))
+}
+
+fn compared(work: &str, limit: f64, taken: Result<(Vec<Taken>, Vec<Taken>), String>) -> Vec<Figure> {
+    let figure = taken.as_ref().map(|(plain, others)| median(others) / median(plain)).map_err(Clone::clone);
+    vec![ratio(work.to_owned(), limit, figure), memory(work, taken.map(|(_, others)| most(&others)))]
 }
 
 /// What is needed for a run.
 struct Ground {
+    binary: PathBuf,
     program: PathBuf,
     peers: Vec<Peer>,
     runtime: tokio::runtime::Runtime,
@@ -138,11 +168,11 @@ struct Medians {
 }
 
 impl Ground {
-    fn prepare() -> Result<Self, String> {
+    fn prepare(binary: &Path) -> Result<Self, String> {
         let program = contender::on_path("docker-registry").ok_or("the Debian package docker-registry is not installed")?;
         contender::on_path("skopeo").ok_or("the Debian package skopeo is not installed")?;
         let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-        Ok(Self { program, peers: contender::peers(), runtime })
+        Ok(Self { binary: binary.to_owned(), program, peers: contender::peers(), runtime })
     }
 
     fn layout(&self, work: &Work) -> tempfile::TempDir {
@@ -183,20 +213,22 @@ impl Ground {
     }
 
     fn floor(&self, folder: &Path, connections: usize) -> Result<Taken, String> {
-        let connections = connections.to_string();
-        self.fresh(&[], |delay| contender::child(&["floor", text(folder), &delay.port.to_string(), REPOSITORY, &connections]))
+        self.fresh(&[], |delay| contender::floor(folder, delay.port, REPOSITORY, connections))
     }
 
     fn ours(&self, folder: &Path, breaks: &[u64]) -> Result<Taken, String> {
-        self.fresh(breaks, |delay| contender::child(&["ours", text(folder), &place(delay), "", ""]))
+        self.fresh(breaks, |delay| self.push(folder, delay))
+    }
+
+    fn push(&self, folder: &Path, delay: &Delay) -> Result<Taken, String> {
+        contender::ours(Runner::of(&self.binary), folder, IMAGE, &place(delay.port))
     }
 
     /// The requests of the second of two pushes.
     fn again(&self, folder: &Path) -> Result<f64, String> {
         self.fresh(&[], |delay| {
-            let words = ["ours", text(folder), &place(delay), "", ""];
-            contender::child(&words)?;
-            contender::child(&words).map(|taken| taken.requests)
+            self.push(folder, delay)?;
+            self.push(folder, delay).map(|taken| taken.requests)
         })
     }
 
@@ -207,8 +239,9 @@ impl Ground {
         std::fs::write(&trusted, authority).map_err(|error| error.to_string())?;
         let registry = Debian::start(&self.program, &Guard::Open, Some((&certificate, &key)), Path::new(MEMORY));
         let delay = self.runtime.block_on(Delay::before(registry.port, &[]));
-        let endpoint = format!("https://127.0.0.1:{}", delay.port);
-        contender::child(&["ours", text(folder), &format!("{NAMED}/{REPOSITORY}"), &endpoint, text(&trusted)])
+        let endpoint = (format!("TOUCHDOWN_ENDPOINT_{}", Endpoints::key(NAMED)), format!("https://127.0.0.1:{}", delay.port));
+        let step = Runner::of(&self.binary).env(&endpoint.0, &endpoint.1).env("SSL_CERT_FILE", &trusted.display().to_string());
+        contender::ours(step, folder, IMAGE, &format!("{NAMED}/{REPOSITORY}"))
     }
 }
 
@@ -223,15 +256,8 @@ fn certificates() -> (String, String, String) {
     (pem("CERTIFICATE", authority.der()), pem("CERTIFICATE", certificate.der()), pem("PRIVATE KEY", key.serialized_der()))
 }
 
-fn place(delay: &Delay) -> String {
-    format!("127.0.0.1:{}/{REPOSITORY}", delay.port)
-}
-
-fn note(peak: &mut Result<f64, String>, taken: Result<f64, &String>) {
-    match taken {
-        Ok(taken) => *peak = peak.clone().map(|peak| peak.max(taken)),
-        Err(why) => *peak = Err(why.clone()),
-    }
+fn place(port: u16) -> String {
+    format!("127.0.0.1:{port}/{REPOSITORY}")
 }
 
 fn median(runs: &[Taken]) -> f64 {
@@ -242,8 +268,4 @@ fn median(runs: &[Taken]) -> f64 {
 
 fn most(runs: &[Taken]) -> f64 {
     runs.iter().map(|taken| taken.peak).fold(0.0, f64::max)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("paths of ours are text")
 }

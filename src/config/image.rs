@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::image::content::Platform;
 use crate::image::reference::{Reference, RepositoryName, Source};
+use crate::image::source::Compression;
 use crate::image::tags::promotion::{From as PromotedFrom, Promotion};
 use crate::image::tags::{Context, Rules};
 use crate::values::PinnedImage;
@@ -46,6 +47,8 @@ impl Reader<'_> {
         let before = self.mistakes.len();
         let platform = self.platform();
         let moving = self.choice("move-tags", [("live", MoveTags::Live), ("pushed", MoveTags::Pushed)]);
+        let compression =
+            self.choice("compression", [("auto", None), ("gzip", Some(Compression::Gzip)), ("zstd", Some(Compression::Zstd))]);
         let referrers = self.flag("referrers");
         let written = self.image_written(asked);
         let source = self.source(&written, asked.needed);
@@ -75,9 +78,9 @@ impl Reader<'_> {
                 );
                 return None;
             }
-            return Some(ImageSource::Pushed(Box::new(PushPlan { from: source, to, tags, moving, platform, referrers })));
+            return Some(ImageSource::Pushed(Box::new(PushPlan { from: source, to, tags, moving, platform, compression, referrers })));
         }
-        for name in ["platform", "move-tags", "referrers"].into_iter().filter(|_| !asked.skip_push) {
+        for name in ["platform", "move-tags", "compression", "referrers"].into_iter().filter(|_| !asked.skip_push) {
             if self.has(name) {
                 self.wrong(name, "is set, and nothing is pushed", "write push-to or tags too, or remove it");
             }

@@ -12,6 +12,7 @@ use crate::health::HealthSettings;
 use crate::http::Endpoints;
 use crate::image::content::Platform;
 use crate::image::reference::{RepositoryName, Source};
+use crate::image::source::Compression;
 use crate::target::{EnvChange, InFlight};
 use crate::values::{PinnedImage, Secret, ServiceName, Share};
 
@@ -158,6 +159,8 @@ pub struct PushPlan {
     pub moving: MoveTags,
     /// The one platform of an index that is pushed; `None`: all of them.
     pub platform: Option<Platform>,
+    /// How its layers are compressed where they come plain; `None`: as the machines that pull it can read.
+    pub compression: Option<Compression>,
     /// Whether what refers to it goes along.
     pub referrers: bool,
 }

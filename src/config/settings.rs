@@ -208,6 +208,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row("platform", Text, "", Images, "Which platform of an index, e.g. `linux/arm64`; default all of them"),
     row(
+        "compression",
+        Choice(&["auto", "gzip", "zstd"]),
+        "auto",
+        Images,
+        "Of layers that come plain: `zstd` (sooner, smaller; Docker reads it since 23), `gzip`, or `auto`: zstd for Fargate, else gzip",
+    ),
+    row(
         "referrers",
         Flag,
         "false",

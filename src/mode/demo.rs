@@ -76,6 +76,7 @@ fn service(name: ServiceName) -> Result<ServicePlan> {
         tags: vec!["v1.3.0".to_owned(), "latest".to_owned()],
         moving: MoveTags::Live,
         platform: None,
+        compression: None,
         referrers: false,
     };
     let settings = EcsSettings { region: "eu-west-1".to_owned(), cluster: "production".to_owned(), ..EcsSettings::default() };

@@ -50,8 +50,8 @@ impl<T: Target> AnyTarget for T {
     fn snapshot(self: Arc<Self>) -> BoxFuture<'static, Result<Captured<Opaque>>> {
         Box::pin(async move {
             let found = Target::snapshot(&*self).await?;
-            let Captured { before, revision, image, address, mark, runs_on, in_flight, notes } = found;
-            Ok(Captured { before: before.wrap()?, revision, image, address, mark, runs_on, in_flight, notes })
+            let Captured { before, revision, image, address, mark, runs_on, reads_zstd, in_flight, notes } = found;
+            Ok(Captured { before: before.wrap()?, revision, image, address, mark, runs_on, reads_zstd, in_flight, notes })
         })
     }
 

@@ -52,6 +52,9 @@ pub struct Captured<S> {
     /// What its containers run on, as images name it (`linux/arm64`), where the platform says so; not in the journal.
     #[serde(skip)]
     pub runs_on: Option<&'static str>,
+    /// Whether what pulls its images is known to read layers compressed by zstd; not in the journal.
+    #[serde(skip)]
+    pub reads_zstd: bool,
     /// Another deployment of the service runs right now, in a person's words; the engine waits or fails as `in-flight` asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<String>,

@@ -20,6 +20,7 @@ fn captured() -> Event {
         address: None,
         mark: None,
         runs_on: None,
+        reads_zstd: false,
         in_flight: None,
         notes: Vec::new(),
     };

@@ -50,7 +50,7 @@ impl Stage<'_> {
                 Ok(Opened { way: Way::Read(Box::new(image)), platforms, origin })
             }
             Source::Archive { file } => {
-                let archived = archive::open(&workspace.find(file)?, &wanted(None), &self.packing(HashMap::new())).await?;
+                let archived = archive::open(&workspace.find(file)?, &wanted(None), &self.packing(plan, stands, HashMap::new())).await?;
                 let (platforms, origin) = (archived.platforms().to_vec(), archived.origin().clone());
                 let content: Box<dyn Content> = match archived {
                     Archived::Whole(image) => image,
@@ -66,7 +66,7 @@ impl Stage<'_> {
             }
             Source::Daemon(kept) => {
                 let engine = Engine::at(self.context.http.clone(), &daemon::socket(self.context.env.get("DOCKER_HOST"))?);
-                let packing = self.packing(there(to, plan, stands).await);
+                let packing = self.packing(plan, stands, there(to, plan, stands).await);
                 let held = daemon::open(&engine, kept, &wanted(None), &packing).await?;
                 let (platforms, origin) = (held.platforms(), held.origin());
                 let way = match held {
@@ -78,9 +78,10 @@ impl Stage<'_> {
         }
     }
 
-    /// Everything there is reads gzip.
-    fn packing(&self, known: HashMap<Digest, Descriptor>) -> Packing {
-        Packing { compression: Compression::Gzip, spool: Workspace::temporary(&self.context.env), known }
+    /// Every registry keeps either; everything that pulls reads gzip.
+    fn packing(&self, plan: &PushPlan, stands: &Stands, known: HashMap<Digest, Descriptor>) -> Packing {
+        let best = if stands.reads_zstd { Compression::Zstd } else { Compression::Gzip };
+        Packing { compression: plan.compression.unwrap_or(best), spool: Workspace::temporary(&self.context.env), known }
     }
 }
 

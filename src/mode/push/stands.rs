@@ -16,6 +16,8 @@ pub(super) struct Stands {
     pub(super) image: Option<Reference>,
     /// The machines, where the platform tells.
     pub(super) machine: Option<Platform>,
+    /// Whether whoever pulls it there reads zstd.
+    pub(super) reads_zstd: bool,
 }
 
 impl Stage<'_> {
@@ -26,6 +28,7 @@ impl Stage<'_> {
             Ok(captured) => Ok(Stands {
                 image: captured.image.and_then(|image| Reference::parse(&image).ok()),
                 machine: captured.runs_on.and_then(|text| Platform::parse(text).ok()),
+                reads_zstd: captured.reads_zstd,
             }),
             Err(failure) if failure.kind == Kind::Transient => Ok(Stands::default()),
             Err(failure) => Err(failure),

@@ -47,6 +47,7 @@ pub(super) async fn take(ecs: &Ecs) -> Result<Captured<Snapshot>> {
         address: found.address,
         mark: mark::read(&service).map(Box::new),
         runs_on: ecs.definition.as_ref().map_or(on, runs_on),
+        reads_zstd: reads_zstd(&service),
         in_flight,
         notes,
     })
@@ -145,6 +146,17 @@ pub(crate) fn runs_on(definition: &Value) -> Option<&'static str> {
         "" if on_fargate => Some("linux/amd64"),
         _ => None,
     }
+}
+
+/// Fargate reads zstd on Linux since its platform version 1.4.0; a cluster's own machines as their Docker does.
+/// <https://aws.amazon.com/blogs/containers/reducing-aws-fargate-startup-times-with-zstd-compressed-container-images/> (2026-11)
+fn reads_zstd(service: &Value) -> bool {
+    let mut providers = list(service, "capacityProviderStrategy").map(|provider| text(provider, "capacityProvider")).peekable();
+    let by_providers = providers.peek().is_some() && providers.all(|provider| provider.starts_with("FARGATE"));
+    let version = text(service, "platformVersion");
+    let recent = version == "LATEST" || semver::Version::parse(version).is_ok_and(|version| version >= semver::Version::new(1, 4, 0));
+    let windows = text(service, "platformFamily").to_ascii_lowercase().starts_with("windows");
+    (by_providers || text(service, "launchType") == "FARGATE") && recent && !windows
 }
 
 /// The image that serves, with the digest that really runs: ECS resolves a tag once for each revision of the service.
@@ -299,4 +311,30 @@ pub(super) fn unreadable(ecs: &Ecs, refusal: Refusal) -> Failure {
             .fix("check cluster and region");
     }
     ecs.refused(refusal, "the service cannot be read", "ecs:DescribeServices")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn zstd_is_for_fargate_on_linux_from_1_4_on() {
+        for (service, reads) in [
+            (json!({ "launchType": "FARGATE", "platformVersion": "LATEST", "platformFamily": "Linux" }), true),
+            (json!({ "launchType": "FARGATE", "platformVersion": "1.4.0" }), true),
+            (json!({ "launchType": "FARGATE", "platformVersion": "1.3.0" }), false),
+            (json!({ "launchType": "FARGATE" }), false),
+            (json!({ "launchType": "FARGATE", "platformVersion": "LATEST", "platformFamily": "WINDOWS_SERVER_2022_CORE" }), false),
+            (json!({ "launchType": "EC2", "platformVersion": "LATEST" }), false),
+            (json!({ "capacityProviderStrategy": [{ "capacityProvider": "FARGATE_SPOT" }], "platformVersion": "1.4.0" }), true),
+            (
+                json!({ "capacityProviderStrategy": [{ "capacityProvider": "FARGATE" }, { "capacityProvider": "own" }], "platformVersion": "1.4.0" }),
+                false,
+            ),
+        ] {
+            assert_eq!(reads_zstd(&service), reads, "{service}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ fn beside(name: &str) -> Vec<(&'static str, &'static str)> {
     match name {
         "migrate-timeout" | "migrate-on-cancel" | "migrate-rollback" => vec![("migrate-command", "bin/migrate")],
         "before-timeout" => vec![("before-command", "bin/backup")],
-        "move-tags" | "platform" | "referrers" => vec![("push-to", "ghcr.io/acme/web")],
+        "move-tags" | "platform" | "compression" | "referrers" => vec![("push-to", "ghcr.io/acme/web")],
         "aws-role-chain" => vec![("aws-role", "arn:aws:iam::123456789012:role/first")],
         _ => Vec::new(),
     }

@@ -70,6 +70,7 @@ impl Target for OnPaper {
             address: None,
             mark: None,
             runs_on: None,
+            reads_zstd: false,
             in_flight: None,
             notes: vec![],
         })

@@ -31,6 +31,23 @@ async fn an_image_of_the_legacy_store_is_exported_once_and_deployed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fargate_gets_layers_in_zstd_unless_gzip_is_asked_for() {
+    let mut digests = Vec::new();
+    for compression in ["auto", "zstd", "gzip"] {
+        let (inspected, export) = legacy(&layers());
+        let id = inspected["Id"].as_str().unwrap().to_owned();
+        let mut world = World::legacy().image(NAME, inspected);
+        world.exports.insert(id, export);
+        let daemon = StandIn::start(world);
+        let rig = with(&daemon).await.input("compression", compression);
+        let ran = rig.main().await;
+        assert_eq!(outcome(&ran), (0, "live".to_owned()), "{}", ran.stdout);
+        digests.push(ran.output("digest"));
+    }
+    assert!(digests[0] == digests[1] && digests[1] != digests[2], "{digests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_of_the_containerd_store_is_pushed_by_the_daemon_under_a_tag_that_is_new() {
     // The same image lies in another region's registry: its digest is known, and here it comes with the daemon's push.
     let elsewhere = rig().await;

@@ -183,6 +183,7 @@ pub fn captured(name: &str, revision: &str) -> Captured<Value> {
         address: Some(address(name)),
         mark: Some(Box::new(Mark::Proven { revision: revision.into() })),
         runs_on: None,
+        reads_zstd: false,
         in_flight: None,
         notes: Vec::new(),
     }
