@@ -14,12 +14,12 @@ use crate::http::{Answer, Http, Intent, NoAnswer};
 use crate::image::reference::RepositoryName;
 
 use super::login::{AccessTokens, Login, Made, Supplier};
+use super::patience::Budget;
 
 /// Where repositories are made.
 const API: &str = "https://artifactregistry.googleapis.com/v1/";
-/// How often it is looked whether one has been made, and how long.
+/// How soon it is looked again whether one has been made.
 const LOOK: Duration = Duration::from_secs(2);
-const LOOKS: usize = 30;
 
 /// An access token as the password of a fixed name.
 /// <https://cloud.google.com/artifact-registry/docs/docker/authentication#token> (2026-11)
@@ -79,12 +79,15 @@ impl ArtifactRegistry {
             200..300 => serde_json::from_slice(&answer.body).unwrap_or_default(),
             _ => return Err(refused(place, &answer)),
         };
-        for _ in 0..LOOKS {
+        let mut patience = Budget::new(self.http.clock().clone()).patience();
+        loop {
             if told["done"] == true {
                 let why = told["error"]["message"].as_str();
                 return why.map_or(Ok(()), |why| Err(not_made(place, Kind::Config, why)));
             }
-            self.http.clock().sleep(LOOK).await;
+            if !patience.again(Some(LOOK)).await {
+                return Err(not_made(place, Kind::TimedOut, "it was still being made"));
+            }
             let name = told["name"].as_str().filter(|name| is_operation(name, place)).map(str::to_owned);
             let name = name.ok_or_else(|| not_made(place, Kind::Transient, "nothing tells whether it is being made"))?;
             let answer = self.asked(place, http::Request::get(format!("{API}{name}")), Bytes::new()).await?;
@@ -93,7 +96,6 @@ impl ArtifactRegistry {
             }
             told = serde_json::from_slice(&answer.body).unwrap_or_default();
         }
-        Err(not_made(place, Kind::TimedOut, "it was still being made"))
     }
 
     async fn asked(&self, place: &Place, request: http::request::Builder, body: Bytes) -> Result<Answer> {
