@@ -22,6 +22,8 @@ pub enum Shipped {
     Build {
         /// The image.
         digest: Option<Digest>,
+        /// The commit it was built from, as it says itself: one that was built in another run says another than this run's.
+        revision: Option<String>,
     },
 }
 
@@ -45,7 +47,7 @@ pub async fn probe(http: &Http, address: &Address, settings: &HealthSettings, sh
         Visited::Answered { answer, latency } => {
             let told = settings.version.as_ref().and_then(|rule| expect::told(&answer, &rule.at));
             let expected = settings.version.as_ref().and_then(|rule| expected(rule, shipped));
-            let other = || wrong_version(told.as_deref(), settings.version.as_ref()?, expected.as_ref()?);
+            let other = || wrong_version(told.as_deref(), settings.version.as_ref()?, (expected.as_ref()?, revision(shipped)));
             let asked = settings.clone();
             let wrong = apart(move || mismatch(&answer, &asked)).await;
             let wrong = wrong.unwrap_or_else(|why| Some(Wrong { sign: Sign::Content, told: why })).or_else(other);
@@ -132,17 +134,23 @@ fn mismatch(answer: &Answer, settings: &HealthSettings) -> Option<Wrong> {
 
 /// What must be told; `None`: nothing is known to compare with.
 fn expected(rule: &VersionRule, shipped: &Shipped) -> Option<String> {
-    let Shipped::Build { digest } = shipped else { return None };
+    let Shipped::Build { digest, .. } = shipped else { return None };
     match &rule.expected {
         VersionIs::Text(text) | VersionIs::Commit(text) => Some(text.clone()),
         VersionIs::Digest => digest.as_ref().map(ToString::to_string),
     }
 }
 
+/// The commit that the image itself names, where it is one.
+fn revision(shipped: &Shipped) -> Option<&str> {
+    let Shipped::Build { revision, .. } = shipped else { return None };
+    revision.as_deref().filter(|commit| (40..=64).contains(&commit.len()) && commit.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 /// Expected and got, when the answer is not the shipped build's.
-fn wrong_version(got: Option<&str>, rule: &VersionRule, expected: &str) -> Option<Wrong> {
+fn wrong_version(got: Option<&str>, rule: &VersionRule, (expected, revision): (&str, Option<&str>)) -> Option<Wrong> {
     let same = got.is_some_and(|got| match &rule.expected {
-        VersionIs::Commit(commit) => same_commit(got, commit),
+        VersionIs::Commit(commit) => same_commit(got, commit) || revision.is_some_and(|revision| same_commit(got, revision)),
         VersionIs::Digest => got == expected || Some(got) == expected.strip_prefix("sha256:"),
         VersionIs::Text(text) => got == text,
     });

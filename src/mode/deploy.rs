@@ -6,6 +6,7 @@ use crate::engine::member::{Checks, Goal, Member};
 use crate::engine::record::{FORMAT, Opening, Record};
 use crate::engine::run::{Driver, Given, drive};
 use crate::failure::{Failure, Result};
+use crate::health::probe::Shipped;
 use crate::runner::container;
 
 use super::context::Context;
@@ -67,7 +68,7 @@ pub(crate) async fn without_deploying(context: &Context, plan: &Plan) -> Result<
 fn members(context: &Context, plan: &Plan, sessions: &Sessions, images: &Images, journal: &Journal) -> Result<Vec<Member>> {
     let checks = if plan.skip.verify { Checks::Skipped } else { Checks::Asked };
     let registries = Registries::of(context, &plan.auth.registries, sessions)?;
-    let mut moving = push::to_move(journal.entries());
+    let (mut moving, revisions) = (push::to_move(journal.entries()), push::revisions(journal.entries()));
     let building = Building { context, sessions, checks };
     let mut build = |service: &ServicePlan| {
         let goal = match &plan.mode {
@@ -77,7 +78,13 @@ fn members(context: &Context, plan: &Plan, sessions: &Sessions, images: &Images,
         let member = members::member(&building, service, goal)?;
         let migrate = member.migrate.clone().filter(|_| !plan.skip.migrate);
         let epilogue = moving.remove(&service.name).map(|push| TagsMove::of(&registries, push));
-        Ok(Member { migrate, epilogue, ..member })
+        let shipped = match member.shipped {
+            Shipped::Build { digest, .. } => {
+                Shipped::Build { revision: digest.as_ref().and_then(|digest| revisions.get(digest)).cloned(), digest }
+            }
+            Shipped::AnyBuild => Shipped::AnyBuild,
+        };
+        Ok(Member { migrate, epilogue, shipped, ..member })
     };
     plan.services.iter().map(&mut build).collect()
 }

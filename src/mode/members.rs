@@ -170,8 +170,8 @@ pub(crate) fn target(context: &Context, plan: &ServicePlan, sessions: &Sessions)
 /// A release that the platform has already may be of any build; what runs now is held to what the settings say.
 fn shipped(goal: &Goal) -> Shipped {
     match goal {
-        Goal::Image(image) => Shipped::Build { digest: Some(image.digest.clone()) },
-        Goal::WhatStoodBefore => Shipped::Build { digest: None },
+        Goal::Image(image) => Shipped::Build { digest: Some(image.digest.clone()), revision: None },
+        Goal::WhatStoodBefore => Shipped::Build { digest: None, revision: None },
         Goal::Release(_) => Shipped::AnyBuild,
     }
 }

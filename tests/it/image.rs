@@ -4,6 +4,7 @@ pub mod debian;
 mod disturbed;
 pub mod fake;
 mod faults;
+pub mod gate;
 mod logins;
 mod manners;
 mod memory;

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 /// One way to be let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// A token, to be had at `realm`.
     Bearer {
         /// Where.
@@ -20,7 +20,7 @@ pub(super) enum Challenge {
 }
 
 /// The challenges in `headers` that are understood, in their order.
-pub(super) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
+pub fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
     let values = headers.get_all(http::header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| read(value).into_iter().filter_map(understood)).collect()
 }

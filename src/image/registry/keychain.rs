@@ -14,7 +14,8 @@ use crate::http::Http;
 use crate::runner::docker_config::{DockerConfig, DockerLogin};
 use crate::values::Secret;
 
-use super::login::{AccessTokens, Acr, ArtifactRegistry, Ecr, Fixed, Login, Supplier};
+use super::google::ArtifactRegistry;
+use super::login::{AccessTokens, Acr, Ecr, Fixed, Login, Supplier};
 use crate::image::reference::RepositoryName;
 
 /// Every login this run may use.
@@ -63,7 +64,7 @@ impl Keychain {
         }
         let is_google = host.ends_with(".pkg.dev") || host == "gcr.io" || host.ends_with(".gcr.io");
         if let Some(tokens) = self.google.as_ref().filter(|_| is_google) {
-            return Arc::new(ArtifactRegistry { tokens: tokens.clone() });
+            return Arc::new(ArtifactRegistry { http: http.clone(), tokens: tokens.clone() });
         }
         let workflow = self.github.clone().filter(|_| host == "ghcr.io");
         Arc::new(Kept { docker: self.docker.clone(), workflow, host: host.to_owned(), clock: http.clock().clone() })

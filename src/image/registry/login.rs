@@ -93,19 +93,6 @@ impl Supplier for Ecr {
     }
 }
 
-/// Artifact Registry: an access token as the password of a fixed name.
-/// <https://cloud.google.com/artifact-registry/docs/docker/authentication#token> (2026-11)
-pub struct ArtifactRegistry {
-    /// With the scope `cloud-platform`.
-    pub tokens: Arc<dyn AccessTokens>,
-}
-
-impl Supplier for ArtifactRegistry {
-    fn login(&self) -> BoxFuture<'_, Result<Login>> {
-        async { Ok(Login::Password { username: "oauth2accesstoken".to_owned(), password: self.tokens.token().await? }) }.boxed()
-    }
-}
-
 /// Azure's registry: an access token of Entra, exchanged for the registry's own refresh token.
 /// <https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md> (2026-11)
 pub struct Acr {

@@ -4,7 +4,8 @@
 
 pub mod blobs;
 mod calls;
-mod challenge;
+pub mod challenge;
+pub mod google;
 pub mod keychain;
 pub mod login;
 pub mod manifests;

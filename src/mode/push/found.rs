@@ -59,7 +59,11 @@ impl<'a> Stage<'a> {
         {
             to = to.mounting(&from.repository);
         }
-        let stands = self.stands(service).await?;
+        let mut stands = self.stands(service).await?;
+        // It is packed once, for whoever reads the least.
+        for other in self.plan.services.iter().filter(|other| other.name != *service && pushes(other, plan)) {
+            stands.reads_zstd &= self.stands(&other.name).await?.reads_zstd;
+        }
         let opened = self.open(plan, &to, &stands).await?;
         stands.must_run(&plan.from.to_string(), &opened.platforms)?;
         Ok(Awaiting { service, plan, to, opened })
@@ -113,6 +117,10 @@ impl<'a> Stage<'a> {
         let reading = reading.ok_or_else(|| Failure::new(Kind::Missing, "its registry does not show it"))?;
         Ok(from.says(&reading).await?.0)
     }
+}
+
+fn pushes(service: &ServicePlan, plan: &PushPlan) -> bool {
+    matches!(&service.image, Some(ImageSource::Pushed(push)) if **push == *plan)
 }
 
 /// Those of `platforms` that are meant.

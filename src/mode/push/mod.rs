@@ -10,7 +10,7 @@ mod registries;
 mod stands;
 pub(crate) mod tags;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::config::plan::{MoveTags, Plan, PushPlan};
 use crate::engine::journal::Journal;
@@ -22,7 +22,7 @@ use crate::image::push::progress::{Event as Happened, Progress};
 use crate::image::push::tags::{self as image_tags, Fate, Tagged};
 use crate::image::push::{self, Moving, Push, Pushed, referrers};
 use crate::image::registry::{Purpose, Repository};
-use crate::values::{PinnedImage, ServiceName};
+use crate::values::{Digest, PinnedImage, ServiceName};
 
 use super::context::Context;
 use super::members::{Images, Sessions};
@@ -233,4 +233,13 @@ pub(crate) fn to_move(entries: &[Entry]) -> BTreeMap<ServiceName, PushRecord> {
         _ => None,
     });
     pushed.filter(|(_, push)| push.tags.iter().any(TagRecord::is_to_move)).collect()
+}
+
+/// The commits that pushed images name as their own.
+pub(crate) fn revisions(entries: &[Entry]) -> HashMap<Digest, String> {
+    let pushed = entries.iter().filter_map(|entry| match &entry.record {
+        Record::Pushed { push, .. } => Some((push.image.digest.clone(), push.origin.revision.clone()?)),
+        _ => None,
+    });
+    pushed.collect()
 }

@@ -131,7 +131,7 @@ fn rule(at: &str, expected: VersionIs) -> HealthSettings {
 
 #[tokio::test]
 async fn the_answering_build_must_be_the_shipped_one() {
-    let shipped = Shipped::Build { digest: Some(Digest::parse(&format!("sha256:{HEX}")).unwrap()) };
+    let shipped = Shipped::Build { digest: Some(Digest::parse(&format!("sha256:{HEX}")).unwrap()), revision: None };
     let commit = || VersionIs::Commit(COMMIT.to_owned());
     let text = |text: &str| VersionIs::Text(text.to_owned());
     let upper = COMMIT.to_uppercase();
@@ -165,8 +165,20 @@ async fn the_answering_build_must_be_the_shipped_one() {
 }
 
 #[tokio::test]
+async fn a_build_that_names_its_own_commit_may_answer_with_that_one() {
+    let other = "b".repeat(40);
+    let origin = origin(200, &[], &json!({ "version": other }).to_string()).await;
+    let rule = rule("/version", VersionIs::Commit(COMMIT.to_owned()));
+    for (revision, held) in [(None, false), (Some(other.clone()), true), (Some("c".repeat(40)), false), (Some("bbbbbbb".to_owned()), false)]
+    {
+        let sample = look(&origin, &rule, &Shipped::Build { digest: None, revision: revision.clone() }).await;
+        assert_eq!(sample.wrong.is_none(), held, "{revision:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_version_is_told_with_both_and_a_missing_one_with_its_place() {
-    let shipped = Shipped::Build { digest: None };
+    let shipped = Shipped::Build { digest: None, revision: None };
     let origin = origin(200, &[("x-version", "v1")], "{}").await;
     let told = async |at: &str| look(&origin, &rule(at, VersionIs::Text("v2".to_owned())), &shipped).await.wrong.unwrap().told;
     assert_eq!(told("X-Version").await, "expected version v2, got v1: another build answers");
@@ -176,7 +188,7 @@ async fn a_wrong_version_is_told_with_both_and_a_missing_one_with_its_place() {
 
 #[tokio::test]
 async fn two_different_versions_in_one_answer_prove_none() {
-    let shipped = Shipped::Build { digest: None };
+    let shipped = Shipped::Build { digest: None, revision: None };
     let settings = rule("x-version", VersionIs::Text("v2".to_owned()));
     let twice = origin(200, &[("x-version", "v2"), ("x-version", "v2")], "").await;
     assert_eq!(look(&twice, &settings, &shipped).await.wrong, None);

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde_json::json;
 use touchdown::failure::{Failure, Kind, Result};
 use touchdown::http::{Endpoints, Http};
 use touchdown::image::content::Part;
 use touchdown::image::push::Pushed;
 use touchdown::image::reference::{Reference, RepositoryName};
-use touchdown::image::registry::login::{AccessTokens, Acr, ArtifactRegistry, Login, Made, Supplier};
+use touchdown::image::registry::google::ArtifactRegistry;
+use touchdown::image::registry::login::{AccessTokens, Acr, Login, Made, Supplier};
 use touchdown::image::registry::source::RegistryImage;
 use touchdown::image::registry::{Absent, Entrance, Purpose, Repository};
 use touchdown::runner::log::{Log, Style};
@@ -20,6 +22,7 @@ use touchdown::values::Secret;
 use super::fake::{Asks, Fake, Manners};
 use super::memory::MemoryImage;
 use super::stage::{client, pushed};
+use crate::origin::{Origin, answer};
 
 const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 const AR: &str = "europe-west1-docker.pkg.dev";
@@ -152,9 +155,46 @@ async fn an_immutable_tag_that_means_the_same_is_success_and_one_that_means_anot
 async fn artifact_registry_is_signed_in_to_by_access_token_and_never_sent_pieces() {
     let asks = Asks::Bearer("oauth2accesstoken", "ya29.token");
     let fake = Fake::start(Manners { asks, largest_put: MB, ..Manners::default() }).await;
-    let to = repository(AR, "project/apps/web", &fake, Arc::new(ArtifactRegistry { tokens: Arc::new(Token("ya29.token")) }));
+    let to = repository(
+        AR,
+        "project/apps/web",
+        &fake,
+        Arc::new(ArtifactRegistry { http: reaching(AR, &fake), tokens: Arc::new(Token("ya29.token")) }),
+    );
     arrives(&MemoryImage::new(&[10 * MB], 1), &to, &fake).await;
     assert_eq!(fake.brought("PATCH"), [10 * MB]);
+}
+
+#[tokio::test]
+async fn a_repository_of_artifact_registry_is_made_and_waited_for_and_a_refusal_names_the_role() {
+    const API: &str = "artifactregistry.googleapis.com";
+    let name = RepositoryName::parse(&format!("{AR}/project/apps/web")).unwrap();
+    let location = AR.strip_suffix("-docker.pkg.dev").unwrap();
+    let operation = format!("projects/project/locations/{location}/operations/7");
+    for (first, then, end) in [
+        ((200, json!({ "name": operation })), json!({ "name": operation, "done": true, "response": {} }), Ok(Made::Now)),
+        ((409, json!({})), json!({}), Ok(Made::Now)),
+        ((403, json!({ "error": { "message": "Permission denied" } })), json!({}), Err(Kind::Denied)),
+        ((200, json!({ "name": operation })), json!({ "done": true, "error": { "message": "a policy forbids it" } }), Err(Kind::Config)),
+        ((200, json!({ "name": "projects/another/locations/us/operations/7" })), json!({}), Err(Kind::Transient)),
+    ] {
+        let api =
+            Origin::start(move |_, index| if index == 0 { answer(first.0, &first.1.to_string()) } else { answer(200, &then.to_string()) })
+                .await;
+        let http = client(50.0, Endpoints([(Endpoints::key(API), api.url())].into()));
+        let supplier = ArtifactRegistry { http, tokens: Arc::new(Token("ya29.token")) };
+        match (supplier.make(&name).await, end) {
+            (Ok(made), Ok(expected)) => assert_eq!(made, expected),
+            (Err(failure), Err(kind)) => assert!(failure.kind == kind && failure.to_string().contains("artifactregistry"), "{failure}"),
+            other => panic!("{other:?}"),
+        }
+        let asked = api.asked();
+        assert_eq!(asked[0].target, format!("/v1/projects/project/locations/{location}/repositories?repositoryId=apps"));
+        assert_eq!(
+            (asked[0].headers["authorization"].to_str().unwrap(), asked[0].body.as_str()),
+            ("Bearer ya29.token", r#"{"format":"DOCKER"}"#)
+        );
+    }
 }
 
 #[tokio::test]
@@ -275,7 +315,6 @@ async fn passwords_go_nowhere_in_the_clear() {
 
 #[tokio::test]
 async fn what_refers_to_an_image_is_copied_with_it_whether_the_registry_keeps_lists_or_not() {
-    use serde_json::json;
     use touchdown::image::push::progress::silent;
     use touchdown::image::push::referrers::copy;
     use touchdown::image::reference::Reference;

@@ -42,6 +42,26 @@ async fn a_push_survives_whatever_happens_to_one_of_its_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_wrong_for_good_ends_in_a_clear_error_and_no_tag() {
+    let places =
+        ["ecr:GetAuthorizationToken", "registry:HEAD blob", "registry:POST upload", "registry:PUT upload", "registry:PUT manifest"];
+    let injections = [Injection::ResetBefore, Injection::Status(500), Injection::Throttle, Injection::Busy(Duration::from_secs(2))];
+    let cases = places.into_iter().flat_map(|place| injections.into_iter().map(move |injection| (place, injection)));
+    side_by_side(cases.map(|(place, injection)| async move {
+        let rig = rig().await;
+        let world = rig.simulator.world();
+        let old = world.add_image(REGION, "web", "latest");
+        (0..500).for_each(|index| world.inject(When::Operation(place.to_owned(), index), injection));
+        let ran = rig.main().await;
+        assert_eq!(outcome(&ran), (1, "untouched".to_owned()), "{injection:?} of {place}: {}", ran.stdout);
+        assert!(ran.summary.contains("Why") || ran.summary.contains("why"), "{injection:?} of {place}: {}", ran.summary);
+        assert_eq!((tag(&rig, "v2"), tag(&rig, "latest")), (None, Some(old)), "{injection:?} of {place}");
+        assert_eq!(world.serving("web"), "v1", "{injection:?} of {place}");
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_may_not_push_is_told_what_is_missing_and_nothing_is_changed() {
     for denied in ["ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:GetAuthorizationToken"] {
         let rig = rig().await;
@@ -84,9 +104,12 @@ async fn a_push_that_is_stopped_moves_no_tag_and_the_next_one_goes_on() {
     assert_eq!(tag(&rig, "latest"), Some(old));
     let post = rig.post(&ran.state).await;
     assert_eq!(world.serving("web"), "v1", "{}", post.stdout);
+    let sent = world.count("registry:PUT upload");
+    assert!(sent > 0);
     let again = rig.main().await;
     assert_eq!(outcome(&again), (0, "live".to_owned()), "{}", again.stdout);
     assert_eq!(tag(&rig, "latest"), tag(&rig, "v2"));
+    assert_eq!(world.count("registry:PUT upload"), sent, "what has arrived is not sent again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

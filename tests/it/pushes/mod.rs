@@ -3,6 +3,7 @@
 mod daemons;
 mod disturbed;
 mod elsewhere;
+mod real;
 mod referrers;
 mod suiting;
 mod tags;
@@ -152,6 +153,25 @@ async fn a_source_that_is_not_there_or_is_broken_ends_before_anything_is_tagged(
         assert!(ran.stdout.contains("web.tar") || ran.stdout.contains("digest"), "{name}: {}", ran.stdout);
         assert_eq!((tag(&rig, "v2"), tag(&rig, "latest")), (None, None), "{name}");
         assert_eq!(rig.simulator.world().serving("web"), "v1", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commit_that_an_image_names_is_proof_of_it_and_any_other_is_none() {
+    let (built, other) = ("b".repeat(40), "c".repeat(40));
+    for (answers, end) in [(&built, (0, "live".to_owned())), (&other, (1, "rolled-back".to_owned()))] {
+        let mut layout = Layout::default();
+        let mut config = build::configuration(PLATFORM, &layers());
+        config["config"]["Labels"]["org.opencontainers.image.revision"] = serde_json::json!(built);
+        let config = layout.blob(build::OCI_CONFIG, config.to_string().into_bytes());
+        let packed: Vec<_> = layers().iter().map(|layer| layout.blob(&format!("{}+gzip", build::OCI_LAYER), build::gzip(layer))).collect();
+        let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": build::OCI_MANIFEST, "config": config, "layers": packed });
+        let image = layout.blob(build::OCI_MANIFEST, manifest.to_string().into_bytes());
+        layout.name(image, None);
+        let rig = rig().await.bytes("web.tar", &layout.tar());
+        // This run is of another commit: the image was built before.
+        let ran = rig.input("env", &format!("VERSION={answers}")).input("health-version", "/version=sha").main().await;
+        assert_eq!(outcome(&ran), end, "{}", ran.stdout);
     }
 }
 

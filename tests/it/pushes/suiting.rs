@@ -12,16 +12,20 @@ const ARM: &str = "linux/arm64";
 
 /// The service `web` on ARM machines, and a step that deploys what lies under `v2` of the repository `web`.
 async fn on_arm() -> Rig {
-    let mut seed = ServiceSeed::new("web");
-    let image = format!("{REPOSITORY}/web:before");
+    Rig::with(&[arm("web")], 100.0).await.input("image", &format!("{REPOSITORY}/web:v2"))
+}
+
+fn arm(name: &str) -> ServiceSeed {
+    let mut seed = ServiceSeed::new(name);
+    let image = format!("{REPOSITORY}/{name}:before");
     seed.definition = Some(json!({
-        "family": "web", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+        "family": name, "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
         "runtimePlatform": { "cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX" },
         "containerDefinitions": [{
-            "name": "web", "image": image, "essential": true, "portMappings": [{ "containerPort": seed.port, "protocol": "tcp" }],
+            "name": name, "image": image, "essential": true, "portMappings": [{ "containerPort": seed.port, "protocol": "tcp" }],
         }],
     }));
-    Rig::with(&[seed], 100.0).await.input("image", &format!("{REPOSITORY}/web:v2"))
+    seed
 }
 
 /// The same, with an index for both platforms under that tag.
@@ -118,16 +122,21 @@ async fn an_image_given_by_digest_is_not_looked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_image_of_several_services_is_pushed_while_another_does_not_fit() {
-    let rig = super::rig().await;
-    rig.simulator.world().add_service(&ServiceSeed::new("api")).unwrap();
-    rig.simulator.world().add_image_for(ARM, REGION, "api", "v1");
-    let file = format!(
-        "version: 1\nservices:\n  web:\n    target: ecs\n    region: {REGION}\n    image: {{ from: 'archive:web.tar', push-to: {REPOSITORY}/web, tags: [v2] }}\n  api:\n    target: ecs\n    region: {REGION}\n    image: {REPOSITORY}/api:v1\n"
-    );
-    let bare = ["target", "service", "region", "image", "push-to", "tags", "env", "health-version"];
-    let rig = bare.into_iter().fold(rig, |rig, name| rig.input(name, "")).file(".github/touchdown.yml", &file);
-    let ran = rig.main().await;
-    refused(&rig, &ran, &["does not run on linux/amd64"]);
-    assert_eq!(tag(&rig, "v2"), None);
+async fn no_image_of_several_services_is_pushed_while_one_does_not_fit() {
+    let push = format!("{{ from: 'archive:web.tar', push-to: {REPOSITORY}/web, tags: [v2] }}");
+    // Another image of its own that is there; and the very same image, on other machines.
+    for (api, words) in [(format!("{REPOSITORY}/api:v1"), "does not run on linux/amd64"), (push.clone(), "does not run on linux/arm64")] {
+        let shared = api == push;
+        let rig = super::rig().await;
+        let world = rig.simulator.world();
+        world.add_service(&if shared { arm("api") } else { ServiceSeed::new("api") }).unwrap();
+        world.add_image_for(ARM, REGION, "api", "v1");
+        let service = |name: &str, image: &str| format!("  {name}:\n    target: ecs\n    region: {REGION}\n    image: {image}\n");
+        let file = format!("version: 1\nservices:\n{}{}", service("web", &push), service("api", &api));
+        let bare = ["target", "service", "region", "image", "push-to", "tags", "env", "health-version"];
+        let rig = bare.into_iter().fold(rig, |rig, name| rig.input(name, "")).file(".github/touchdown.yml", &file);
+        let ran = rig.main().await;
+        refused(&rig, &ran, &[words]);
+        assert_eq!(tag(&rig, "v2"), None);
+    }
 }
