@@ -47,6 +47,18 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// The names a pushed image has, and those it gets: `tagged v1.2.3; latest once it is live`.
+pub fn tagged(push: &PushRecord) -> Option<String> {
+    let named = |to_move: bool| push.tags.iter().filter(move |tag| tag.is_to_move() == to_move).map(|tag| tag.tag.as_str());
+    let (has, gets) = (named(false).collect::<Vec<_>>().join(", "), named(true).collect::<Vec<_>>().join(", "));
+    match (has.is_empty(), gets.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(format!("tagged {has}")),
+        (true, false) => Some(format!("tagged {gets} once it is live")),
+        (false, false) => Some(format!("tagged {has}; {gets} once it is live")),
+    }
+}
+
 /// Where a pushed image says it comes from.
 pub fn built(push: &PushRecord) -> Option<String> {
     let origin = &push.origin;

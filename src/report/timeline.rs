@@ -54,7 +54,7 @@ pub(super) fn of(entries: &[Entry], state: &State) -> Vec<Moment> {
                 since.insert(name, entry.at);
             }
         } else if let Record::Pushed { service, push } = &entry.record {
-            let (what, facts) = (narrate::pushed(push), narrate::built(push).into_iter().collect());
+            let (what, facts) = (narrate::pushed(push), narrate::tagged(push).into_iter().chain(narrate::built(push)).collect());
             let took_seconds = Some(push.took.as_secs_f64());
             moments.push(Moment { service: Some(service.0.clone()), at_seconds, took_seconds, sign: Sign::Step, what, facts });
         } else if let Some(Told { sign, what, facts }) = of_run(&entry.record, state) {

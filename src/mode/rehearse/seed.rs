@@ -42,6 +42,10 @@ pub(super) fn seed(simulator: &Simulator, plan: &Plan, faults: &Faults) -> Resul
         {
             world.add_image(&from.region, &from.name, tag);
             world.add_repository(&to.region, &to.name, false);
+            let before = world.add_image(&to.region, &to.name, BEFORE);
+            // A tag without a number (`latest`, `staging`) names what serves.
+            let names = push.tags.iter().filter(|tag| !tag.contains(|c: char| c.is_ascii_digit()));
+            names.for_each(|tag| world.set_tag(&to.region, &to.name, tag, &before));
         }
     }
     Ok(())
@@ -66,7 +70,7 @@ fn service_seed(plan: &ServicePlan) -> ServiceSeed {
             ImageSource::Tagged { repository, .. } => repository.to_string(),
             ImageSource::Pushed(push) => push.to.to_string(),
         };
-        seed.image = format!("{repository}:before");
+        seed.image = format!("{repository}:{BEFORE}");
     }
     if let HealthAt::Url(url) = &plan.health.at
         && let Some(host) = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned))
