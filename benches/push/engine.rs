@@ -21,6 +21,7 @@ pub fn figures(ground: &Ground) -> Vec<Figure> {
             ours.push(ground.fresh(&[], |delay| image.ours(ground, delay.port))?);
             theirs.push(ground.fresh(&[], |delay| image.docker_push(delay.port))?);
         }
+        println!("  ours {:.3} s, docker push {:.3} s", median(&ours), median(&theirs));
         Ok((ours, theirs))
     });
     let figure = taken.as_ref().map(|(ours, theirs)| median(ours) / median(theirs)).map_err(Clone::clone);

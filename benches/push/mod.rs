@@ -202,6 +202,9 @@ impl Ground {
             }
         }
         let best_other = others.iter().map(|runs| median(runs)).min_by(f64::total_cmp);
+        let seconds =
+            [("the bare sender", &floor), ("ours", &ours), ("skopeo", &skopeo)].map(|(who, runs)| format!("{who} {:.3} s", median(runs)));
+        println!("  {}", seconds.join(", "));
         Ok(Medians { floor: median(&floor), ours: median(&ours), skopeo: median(&skopeo), best_other, peak: most(&ours) })
     }
 

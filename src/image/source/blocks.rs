@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use flate2::{Compress, Crc, FlushCompress, Status};
@@ -17,7 +17,7 @@ use super::Compression;
 /// What is compressed at once. Changing it, or a level, changes every digest.
 const BLOCK: usize = 512 * 1024;
 const GZIP_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 3;
+const ZSTD_LEVEL: i32 = 2;
 /// The most cores at work: each needs memory of its own.
 pub(super) const MOST_CORES: usize = 4;
 /// Of a gzip member: deflate, no time, no name, an unknown system.
@@ -48,7 +48,7 @@ pub(super) enum Trouble {
 /// Reads `from` to its end and writes it compressed into `into`, with `cores` at work.
 pub(super) fn squeeze(from: &mut dyn Read, into: &File, compression: Compression, cores: usize) -> Result<Squeezed, Trouble> {
     let mut hasher = Hasher::new();
-    let first = block(from, &mut hasher)?;
+    let first = block(Vec::new(), from, &mut hasher)?;
     let mut output = Output::new(into, compression).map_err(Trouble::Writing)?;
     if first.len() < BLOCK {
         let mut worker = Worker::new(compression).map_err(Trouble::Writing)?;
@@ -71,16 +71,17 @@ fn side_by_side<'a>(
 ) -> Result<Output<'a>, Trouble> {
     thread::scope(|scope| {
         let (mut doors, mut exits) = (Vec::new(), Vec::new());
+        let (spent, spare) = channel();
         for _ in 0..cores {
             let (door, work) = sync_channel(1);
             let (done, exit) = sync_channel(1);
-            let compression = output.compression;
-            scope.spawn(move || work_through(&work, &done, compression));
+            let (compression, spent) = (output.compression, spent.clone());
+            scope.spawn(move || work_through(&work, &done, &spent, compression));
             doors.push(door);
             exits.push(exit);
         }
         let writer = scope.spawn(move || collect(&exits, &mut output).map(|()| output));
-        let fed = feed(first, from, hasher, &doors);
+        let fed = feed(first, &spare, &mut |buffer| block(buffer, from, hasher), &doors);
         drop(doors);
         let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended too early")));
         fed?;
@@ -88,19 +89,25 @@ fn side_by_side<'a>(
     })
 }
 
-fn feed(first: Vec<u8>, from: &mut dyn Read, hasher: &mut Hasher, doors: &[SyncSender<Vec<u8>>]) -> Result<(), Trouble> {
-    let mut next = first;
+/// Gives block after block to the workers; what they have read through is filled again.
+fn feed(
+    first: Vec<u8>,
+    spare: &Receiver<Vec<u8>>,
+    next: &mut dyn FnMut(Vec<u8>) -> Result<Vec<u8>, Trouble>,
+    doors: &[SyncSender<Vec<u8>>],
+) -> Result<(), Trouble> {
+    let mut block = first;
     for door in doors.iter().cycle() {
         // A worker that is gone has met trouble, which the writer tells.
-        if next.is_empty() || door.send(next).is_err() {
+        if block.is_empty() || door.send(block).is_err() {
             break;
         }
-        next = block(from, hasher)?;
+        block = next(spare.try_recv().unwrap_or_default())?;
     }
     Ok(())
 }
 
-fn work_through(work: &Receiver<Vec<u8>>, done: &SyncSender<io::Result<Squeeze>>, compression: Compression) {
+fn work_through(work: &Receiver<Vec<u8>>, done: &SyncSender<io::Result<Squeeze>>, spent: &Sender<Vec<u8>>, compression: Compression) {
     let mut worker = match Worker::new(compression) {
         Ok(worker) => worker,
         Err(error) => return drop(done.send(Err(error))),
@@ -109,6 +116,8 @@ fn work_through(work: &Receiver<Vec<u8>>, done: &SyncSender<io::Result<Squeeze>>
         if done.send(worker.compress(&block)).is_err() {
             return;
         }
+        // Nobody reads on once all is fed.
+        let _ = spent.send(block);
     }
 }
 
@@ -122,9 +131,9 @@ fn collect(exits: &[Receiver<io::Result<Squeeze>>], output: &mut Output) -> io::
     Ok(())
 }
 
-/// The next block, whole but for the last one.
-fn block(from: &mut dyn Read, hasher: &mut Hasher) -> Result<Vec<u8>, Trouble> {
-    let mut block = vec![0; BLOCK];
+/// The next block, whole but for the last one, in a buffer that may have been used.
+fn block(mut block: Vec<u8>, from: &mut dyn Read, hasher: &mut Hasher) -> Result<Vec<u8>, Trouble> {
+    block.resize(BLOCK, 0);
     let mut have = 0;
     while have < BLOCK {
         match from.read(&mut block[have..]) {
@@ -285,7 +294,7 @@ mod tests {
     fn the_bytes_are_the_same_in_every_build() {
         let told = |compression| squeezed(&text(3 * BLOCK + 1), compression, 2).0.digest;
         assert_eq!(told(Compression::Gzip).short(), "b24a1b7fa97e");
-        assert_eq!(told(Compression::Zstd).short(), "f8b7c62e087f");
+        assert_eq!(told(Compression::Zstd).short(), "0b7c5d0c01a3");
     }
 
     #[test]

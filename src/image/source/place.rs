@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -14,7 +14,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::image::content::Body;
 
 /// What is read at once, and so many pieces ahead of the reader.
-const PIECE: u64 = 256 * 1024;
+const PIECE: u64 = 512 * 1024;
 const AHEAD: usize = 2;
 
 /// Where some bytes lie.
@@ -74,10 +74,11 @@ impl Place {
     pub(super) fn body(&self) -> Result<Body> {
         let (lies, start, end) = (self.opened()?, self.at, self.at + self.size);
         let starts = (0..self.size.div_ceil(PIECE)).map(move |index| start + index * PIECE);
+        let buffers = Buffers::default();
         let pieces = stream::iter(starts).map(move |at| {
-            let (lies, most) = (lies.clone(), PIECE.min(end - at));
+            let (lies, buffers, most) = (lies.clone(), buffers.clone(), PIECE.min(end - at));
             async move {
-                let piece = tokio::task::spawn_blocking(move || lies.piece(at, most)).await;
+                let piece = tokio::task::spawn_blocking(move || lies.piece(at, most, &buffers)).await;
                 piece.unwrap_or_else(|error| Err(Failure::bug(format!("a read did not end: {error}"))))
             }
         });
@@ -96,11 +97,41 @@ impl Place {
 }
 
 impl Lies {
-    fn piece(&self, at: u64, size: u64) -> Result<Bytes> {
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+    fn piece(&self, at: u64, size: u64, buffers: &Buffers) -> Result<Bytes> {
+        let mut buffer = buffers.lend();
+        buffer.bytes.resize(usize::try_from(size).unwrap_or_default(), 0);
         let mut reader = Reader { lies: self.clone(), at, left: size };
-        reader.read_exact(&mut bytes).map_err(|error| unread("the image", &error))?;
-        Ok(bytes.into())
+        reader.read_exact(&mut buffer.bytes).map_err(|error| unread("the image", &error))?;
+        Ok(Bytes::from_owner(buffer))
+    }
+}
+
+/// Buffers that are read into again and again: new memory for every piece would cost more than sending it.
+#[derive(Debug, Clone, Default)]
+struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    fn lend(&self) -> Buffer {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        Buffer { bytes, home: self.clone() }
+    }
+}
+
+/// A buffer that goes home when nobody needs its bytes any more.
+struct Buffer {
+    bytes: Vec<u8>,
+    home: Buffers,
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.bytes));
     }
 }
 

@@ -9,11 +9,11 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::mpsc::{self, Receiver, UnboundedSender, channel};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::http::Intent;
 use crate::http::docker::Following;
+use crate::http::{Intent, NoAnswer};
 use crate::image::configuration::{self, Configuration};
 use crate::image::content::{Body, Content, Descriptor, Part};
 use crate::image::hashing::digest_of;
@@ -27,6 +27,8 @@ use super::{Daemon, Inspected, Packing, encoded, refused};
 
 /// The longest description of a layer.
 const LONGEST_JSON: u64 = 1 << 20;
+/// Pieces of an export that may have come before they are read.
+const AHEAD: usize = 16;
 
 /// An image of the legacy store.
 pub struct Export {
@@ -137,7 +139,7 @@ impl Inside {
         if following.status != 200 {
             return Err(refused(&handle.block_on(following.whole()).map_err(|cause| self.daemon.unreached(cause))?));
         }
-        let mut tape = Tape::new(Flow(Pull { following, handle, have: Bytes::new() }));
+        let mut tape = Tape::new(Flow(Pull::of(following, handle)));
         while let Some(entry) = tape.next()? {
             if taking.assembly.is_over() {
                 return Ok(());
@@ -225,19 +227,32 @@ impl Taking<'_> {
     }
 }
 
-/// The engine's answer, for who reads and waits.
-struct Pull<'a> {
-    following: Following,
-    handle: &'a Handle,
+/// The engine's answer, for who reads and waits; it comes ahead of the reader, in the small pieces engines write.
+struct Pull {
+    coming: Receiver<Result<Bytes, NoAnswer>>,
     have: Bytes,
 }
 
-impl Read for Pull<'_> {
+impl Pull {
+    fn of(mut following: Following, handle: &Handle) -> Self {
+        let (out, coming) = channel(AHEAD);
+        handle.spawn(async move {
+            while let Some(piece) = following.next().await.transpose() {
+                let last = piece.is_err();
+                if out.send(piece).await.is_err() || last {
+                    break;
+                }
+            }
+        });
+        Self { coming, have: Bytes::new() }
+    }
+}
+
+impl Read for Pull {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.have.is_empty() {
-            let next = self.handle.block_on(self.following.next());
-            let lost = |cause: crate::http::NoAnswer| io::Error::other(cause.into_failure("the Docker daemon's export broke off"));
-            self.have = next.map_err(lost)?.unwrap_or_default();
+            let lost = |cause: NoAnswer| io::Error::other(cause.into_failure("the Docker daemon's export broke off"));
+            self.have = self.coming.blocking_recv().transpose().map_err(lost)?.unwrap_or_default();
         }
         let read = self.have.len().min(into.len());
         into[..read].copy_from_slice(&self.have[..read]);
